@@ -1,0 +1,86 @@
+#!/bin/bash
+# Runs every test and ends with "N passed, N failed, N skipped" over all parts.
+#   scripts/check.sh          the unit tests, and the command line's for each backend
+#   scripts/check.sh asan     the same under AddressSanitizer and UBSan
+#   scripts/check.sh tsan     the same under ThreadSanitizer
+# TESTS="eof echo" picks tests/eof.bats and tests/echo.bats; BACKENDS="poll" picks backends.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+kind=${1:-plain}
+case $kind in
+plain) B=${B:-build} ;;
+asan)
+	B=build/asan
+	export SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined"
+	export CFLAGS="-O1 -g -fno-omit-frame-pointer"
+	;;
+tsan)
+	B=build/tsan
+	export SANITIZE="-fsanitize=thread"
+	export CFLAGS="-O1 -g -fno-omit-frame-pointer"
+	;;
+*)
+	echo "usage: scripts/check.sh [asan|tsan]" >&2
+	exit 2
+	;;
+esac
+make -j"$(nproc)" B="$B" test-programs || exit 1
+
+export MUXCAT_BUILD=$PWD/$B
+export ASAN_OPTIONS=detect_leaks=1
+passed=0 failed=0 skipped=0
+
+# Adds the results of a TAP file to the counts, and shows what failed.
+count() {
+	local plan results
+	results=$(grep -cE '^(not )?ok ' "$1")
+	plan=$(sed -n 's/^1\.\.//p' "$1" | head -n 1)
+	skipped=$((skipped + $(grep -cE '^ok .*# skip' "$1")))
+	passed=$((passed + $(grep -E '^ok ' "$1" | grep -vc '# skip')))
+	failed=$((failed + $(grep -c '^not ok ' "$1")))
+	if [ "$results" -ne "${plan:-0}" ] || [ "${plan:-0}" -eq 0 ]; then
+		echo "$1: $results results of ${plan:-no plan}"
+		failed=$((failed + 1))
+	fi
+	awk '/^not ok /{bad=1} /^ok /{bad=0} bad' "$1"
+}
+
+for test in "$B"/test_*; do
+	[ -x "$test" ] && [ ! -d "$test" ] || continue
+	case $test in *.*) continue ;; esac
+	CMOCKA_MESSAGE_OUTPUT=TAP "$test" >"$test.tap" 2>"$test.err"
+	grep -q '^not ok' "$test.tap" && cat "$test.err"
+	grep -qs 'ERROR: \|WARNING: ThreadSanitizer\|runtime error' "$test.err" && {
+		cat "$test.err"
+		failed=$((failed + 1))
+	}
+	count "$test.tap"
+done
+
+files=()
+for name in ${TESTS:-$(cd tests && ls ./*.bats)}; do
+	files+=("tests/$(basename "$name" .bats).bats")
+done
+
+mapfile -t backends < <(printf '%s\n' "${BACKENDS:-epoll,epoll --edge,poll,select}" | tr ',' '\n')
+run_backend() {
+	local name=${1// /}
+	MUXCAT_FLAGS="--backend=$1" bats --tap "${files[@]}" >"$B/$name.tap" 2>&1
+}
+# Two at a time: most tests wait more than they work.
+for ((i = 0; i < ${#backends[@]}; i += 2)); do
+	for backend in "${backends[@]:i:2}"; do
+		run_backend "$backend" &
+	done
+	wait
+	for backend in "${backends[@]:i:2}"; do
+		before=$passed/$failed/$skipped
+		count "$B/${backend// /}.tap" >"$B/report.txt"
+		sed "s/^/[$backend] /" "$B/report.txt"
+		echo "$kind, $backend: $before -> $passed/$failed/$skipped (passed/failed/skipped)"
+	done
+done
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]

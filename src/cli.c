@@ -1,0 +1,702 @@
+/*
+ * main: the command line read into struct options, and the command called. The only file that sees
+ * argv. Whatever is wrong with the command line is said in one line, naming the word at fault, and
+ * ends with exit status 2 before anything is opened.
+ */
+#include "cmd.h"
+#include "resolve.h"
+
+#include <getopt.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MUXCAT_VERSION "0.1.0"
+
+enum { LISTEN = 1, CONNECT = 2, ECHO = 4, FANOUT = 8, DATA = LISTEN | CONNECT, ALL = 15 };
+
+static const struct command {
+	const char *name;
+	unsigned bit;
+	int (*run)(const struct options *options);
+	const char *synopsis;
+	const char *description;
+} commands[] = {
+	{ "listen", LISTEN, cmd_listen, "listen [OPTION]... [HOST] PORT | ADDRESS",
+		"Accept a connection and join it with stdin and stdout." },
+	{ "connect", CONNECT, cmd_connect, "connect [OPTION]... HOST PORT | ADDRESS",
+		"Dial, and join the connection with stdin and stdout." },
+	{ "echo", ECHO, cmd_echo, "echo [OPTION]... [HOST] PORT | ADDRESS",
+		"Serve: send every byte back to its sender." },
+	{ "fanout", FANOUT, cmd_fanout, "fanout [OPTION]... [HOST] PORT | ADDRESS | --to ADDRESS...",
+		"Serve: send one input to every subscriber." },
+};
+enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+/* Options without a letter. */
+enum {
+	BACKEND = 256,
+	EDGE,
+	QUIET,
+	TO,
+	FROM,
+	PORT_FILE,
+	SEND_ONLY,
+	RECV_ONLY,
+	NO_SHUTDOWN,
+	EXIT_ON_EOF,
+	DISCARD,
+	BROKER,
+	CHAT,
+	MIN_CLIENTS,
+	QUEUE,
+	SLOW,
+	STALL,
+	REPLAY,
+	HELP,
+	VERSION,
+};
+
+static const struct option_row {
+	const char *name; /* NULL: only the letter */
+	int letter;       /* or one of the numbers above */
+	unsigned commands;
+	const char *value; /* NULL: takes none */
+	const char *help;
+} rows[] = {
+	{ "keep-open", 'k', LISTEN, NULL, "serve many clients at the same time" },
+	{ "max-conns", 'm', LISTEN | ECHO | FANOUT, "N", "serve at most N at the same time" },
+	{ "timeout", 'w', LISTEN | ECHO, "SECS", "give up if nobody has come after SECS" },
+	{ "timeout", 'w', CONNECT, "SECS", "give up connecting after SECS, look-up included" },
+	{ "to", TO, LISTEN, "ADDRESS", "dial ADDRESS for each connection and relay" },
+	{ "port-file", PORT_FILE, LISTEN | ECHO | FANOUT, "FILE",
+		"write the port to FILE once listening" },
+	{ "zero", 'z', CONNECT, NULL, "only connect: exit 0 if it was accepted" },
+	{ "source", 's', CONNECT, "ADDR", "connect from the IP address ADDR" },
+	{ "source-port", 'p', CONNECT, "PORT", "connect from PORT" },
+	{ "no-stdin", 'd', DATA, NULL, "do not read stdin, nor send an end" },
+	{ "send-only", SEND_ONLY, DATA, NULL, "ignore what is received; done at stdin's end" },
+	{ "recv-only", RECV_ONLY, DATA, NULL, "send nothing" },
+	{ "no-shutdown", NO_SHUTDOWN, DATA, NULL, "do not half-close at stdin's end" },
+	{ "exit-on-eof", EXIT_ON_EOF, DATA, NULL, "done as soon as the peer ends" },
+	{ "linger", 'q', DATA, "SECS", "done SECS after stdin's end (-1: never)" },
+	{ NULL, 'N', DATA, NULL, "accepted for nc's sake: half-closing is the default" },
+	{ "discard", DISCARD, ECHO, NULL, "read and drop instead of sending back" },
+	{ "to", TO, FANOUT, "ADDRESS", "dial the subscriber ADDRESS (repeatable)" },
+	{ "from", FROM, FANOUT, "ADDRESS", "the input is dialled, instead of stdin" },
+	{ "broker", BROKER, FANOUT, NULL, "what a subscriber sends goes to all others" },
+	{ "chat", CHAT, FANOUT, NULL, "the same by lines, each after <userN>" },
+	{ "min-clients", MIN_CLIENTS, FANOUT, "N", "hold the input back until N are there (1)" },
+	{ "queue", QUEUE, FANOUT, "SIZE", "how far a subscriber may lag (1M)" },
+	{ "slow", SLOW, FANOUT, "wait|drop|close", "what to do with one that lags more (wait)" },
+	{ "stall", STALL, FANOUT, "SECS", "cut off one that takes nothing for SECS (10)" },
+	{ "replay", REPLAY, FANOUT, "SIZE", "give late subscribers the last SIZE bytes" },
+	{ "backend", BACKEND, ALL, "NAME", "the event mechanism: epoll (default), poll, select" },
+	{ "edge", EDGE, ALL, NULL, "edge-triggered readiness (epoll)" },
+	{ "ipv4", '4', ALL, NULL, "IPv4 only" },
+	{ "ipv6", '6', ALL, NULL, "IPv6 only" },
+	{ "numeric", 'n', ALL, NULL, "look up no names" },
+	{ "udp", 'u', ALL, NULL, "UDP instead of TCP" },
+	{ "unix", 'U', ALL, NULL, "a Unix socket; with -u, its datagrams" },
+	{ "idle-timeout", 'i', ALL, "SECS", "close a connection on which nothing moves for SECS" },
+	{ "recv-buffer", 'I', ALL, "SIZE", "SO_RCVBUF (sizes take k, M, G)" },
+	{ "send-buffer", 'O', ALL, "SIZE", "SO_SNDBUF" },
+	{ "verbose", 'v', ALL, NULL, "tell of connections on stderr (repeatable)" },
+	{ "quiet", QUIET, ALL, NULL, "only tell why the program failed" },
+	{ "help", HELP, ALL, NULL, "show this help" },
+};
+enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
+
+/* What can only be judged once everything is read. */
+struct reading {
+	struct options *options;
+	const struct command *command; /* NULL before the command's name */
+	bool udp;
+	bool local;
+	int family;
+	bool numeric;
+	const char *source;
+	const char *from;
+	const char **to;
+	bool min_clients_given;
+};
+
+/* ---- complaints ---- */
+
+_Noreturn static void usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void usage_error(const char *format, ...)
+{
+	char line[512];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(line, sizeof(line), format, arguments);
+	va_end(arguments);
+	report_error("%s", line);
+	exit(CMD_USAGE);
+}
+
+/* ---- help ---- */
+
+static void print_row(const struct option_row *row)
+{
+	char left[64];
+	int length = 0;
+
+	if (row->letter < BACKEND)
+		length = snprintf(left, sizeof(left), "  -%c%s", row->letter, row->name ? ", " : "");
+	else
+		length = snprintf(left, sizeof(left), "      ");
+	if (row->name)
+		length += snprintf(left + length, sizeof(left) - (size_t)length, "--%s%s%s",
+			row->name, row->value ? "=" : "", row->value ? row->value : "");
+	printf("%-28s %s%s\n", left, length > 28 ? "\n                             " : "",
+		row->help);
+}
+
+static void print_command_help(const struct command *command)
+{
+	printf("Usage: muxcat %s\n%s\n\n", command->synopsis, command->description);
+	for (size_t i = 0; i < ROWS; i++)
+		if ((rows[i].commands & command->bit) && rows[i].commands != ALL)
+			print_row(&rows[i]);
+	printf("\nOf every command:\n");
+	for (size_t i = 0; i < ROWS; i++)
+		if (rows[i].commands == ALL)
+			print_row(&rows[i]);
+	printf("\nADDRESS: [tcp:|udp:]HOST:PORT, [V6]:PORT, PORT, unix:PATH, unix:@NAME, "
+	       "unixgram:PATH\n");
+}
+
+static void print_help(void)
+{
+	printf("Usage: muxcat COMMAND [OPTION]... ADDRESS\n"
+	       "Sockets on the command line: one multiplexing core, four commands.\n\n");
+	for (size_t i = 0; i < COMMANDS; i++)
+		printf("  muxcat %s\n        %s\n", commands[i].synopsis, commands[i].description);
+	printf("\n  muxcat COMMAND --help    the options of a command\n"
+	       "  muxcat --version         the version and the backends of this build\n");
+}
+
+static void print_backends(const char *before)
+{
+	fputs(before, stdout);
+	for (const char *const *name = mux_backends(); *name; name++)
+		printf(" %s%s", *name, mux_backend_has_edge(*name) ? " (--edge)" : "");
+	putchar('\n');
+}
+
+static void print_version(void)
+{
+	printf("muxcat " MUXCAT_VERSION "\n");
+	print_backends("backends:");
+	printf("TLS: none\n");
+}
+
+/* ---- values ---- */
+
+static uint64_t parse_seconds(const char *text, const char *option)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+
+	if (end == text || *end || !(seconds >= 0.001) || seconds > 1e9)
+		usage_error("'%s': %s takes a number of seconds above 0", text, option);
+	return (uint64_t)(seconds * 1000);
+}
+
+static int64_t parse_linger(const char *text)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+
+	if (end != text && !*end && seconds == -1)
+		return -1;
+	if (end == text || *end || !(seconds >= 0) || seconds > 1e9)
+		usage_error("'%s': -q takes a number of seconds, or -1", text);
+	return (int64_t)(seconds * 1000);
+}
+
+static uint64_t parse_number(const char *text, const char *option, uint64_t least, uint64_t most)
+{
+	char *end;
+	unsigned long long number = strtoull(text, &end, 10);
+
+	if (text[0] < '0' || text[0] > '9' || *end || number < least || number > most)
+		usage_error("'%s': %s takes a number from %llu to %llu", text, option,
+			(unsigned long long)least, (unsigned long long)most);
+	return number;
+}
+
+static uint64_t parse_size(const char *text, const char *option, uint64_t most)
+{
+	static const char units[] = "kMG";
+	char *end;
+	unsigned long long size = strtoull(text, &end, 10);
+	uint64_t unit = 1;
+
+	if (*end) {
+		const char *found = strchr(units, *end == 'K' ? 'k' : *end == 'm' ? 'M' : *end);
+
+		if (found)
+			unit = (uint64_t)1 << (10 * (found - units + 1));
+		end += found ? 1 : 0;
+	}
+	if (text[0] < '0' || text[0] > '9' || *end || !size || size > most / unit)
+		usage_error("'%s': %s takes a size from 1 to %llu (k, M, G)", text, option,
+			(unsigned long long)most);
+	return size * unit;
+}
+
+static void parse_slow(struct options *options, const char *text)
+{
+	if (strcmp(text, "wait") == 0)
+		options->hub.slow = HUB_WAIT;
+	else if (strcmp(text, "drop") == 0)
+		options->hub.slow = HUB_DROP;
+	else if (strcmp(text, "close") == 0)
+		options->hub.slow = HUB_CLOSE;
+	else
+		usage_error("'%s': --slow is wait, drop or close", text);
+}
+
+static void parse_backend(struct options *options, const char *text)
+{
+	char known[128] = "";
+
+	options->backend = text;
+	for (const char *const *name = mux_backends(); *name; name++) {
+		if (strcmp(*name, text) == 0)
+			return;
+		if (*known)
+			strcat(known, ", ");
+		strcat(known, *name);
+	}
+	usage_error("'%s': this build's backends are %s", text, known);
+}
+
+static void parse_family(struct reading *reading, int family)
+{
+	if (reading->family != AF_UNSPEC && reading->family != family)
+		usage_error("-4 contradicts -6");
+	reading->family = family;
+}
+
+/* ---- options ---- */
+
+static void set_common(struct reading *reading, int letter, const char *value)
+{
+	struct options *options = reading->options;
+
+	switch (letter) {
+	case BACKEND:
+		parse_backend(options, value);
+		break;
+	case EDGE:
+		options->edge = true;
+		break;
+	case '4':
+		parse_family(reading, AF_INET);
+		break;
+	case '6':
+		parse_family(reading, AF_INET6);
+		break;
+	case 'n':
+		reading->numeric = true;
+		break;
+	case 'u':
+		reading->udp = true;
+		break;
+	case 'U':
+		reading->local = true;
+		break;
+	case 'i':
+		options->idle_timeout = parse_seconds(value, "-i");
+		break;
+	case 'I':
+		options->socket.recv_buffer = (int)parse_size(value, "-I", INT_MAX);
+		break;
+	case 'O':
+		options->socket.send_buffer = (int)parse_size(value, "-O", INT_MAX);
+		break;
+	case 'v':
+		if (options->verbose < 0)
+			usage_error("-v contradicts --quiet");
+		options->verbose++;
+		break;
+	case QUIET:
+		if (options->verbose > 0)
+			usage_error("--quiet contradicts -v");
+		options->verbose = -1;
+		break;
+	case HELP:
+		if (reading->command)
+			print_command_help(reading->command);
+		else
+			print_help();
+		exit(CMD_DONE);
+	default:
+		break;
+	}
+}
+
+static void set_fanout(struct reading *reading, int letter, const char *value)
+{
+	struct options *options = reading->options;
+
+	switch (letter) {
+	case FROM:
+		reading->from = value;
+		break;
+	case CHAT:
+		options->chat = true;
+		/* fall through */
+	case BROKER:
+		options->broker = true;
+		break;
+	case MIN_CLIENTS:
+		options->min_clients = parse_number(value, "--min-clients", 0, 1000000);
+		reading->min_clients_given = true;
+		break;
+	case QUEUE:
+		options->hub.queue = parse_size(value, "--queue", (uint64_t)1 << 40);
+		break;
+	case SLOW:
+		parse_slow(options, value);
+		break;
+	case STALL:
+		options->hub.stall = parse_seconds(value, "--stall");
+		break;
+	case REPLAY:
+		options->hub.replay = parse_size(value, "--replay", (uint64_t)1 << 40);
+		break;
+	default:
+		set_common(reading, letter, value);
+		break;
+	}
+}
+
+static void set_option(struct reading *reading, int letter, const char *value)
+{
+	struct options *options = reading->options;
+
+	switch (letter) {
+	case 'k':
+		options->keep_open = true;
+		break;
+	case 'm':
+		options->max_conns = parse_number(value, "-m", 1, 1000000);
+		break;
+	case 'w':
+		options->timeout = parse_seconds(value, "-w");
+		break;
+	case TO:
+		reading->to[options->to_count++] = value;
+		break;
+	case PORT_FILE:
+		options->port_file = value;
+		break;
+	case 'z':
+		options->zero = true;
+		break;
+	case 's':
+		reading->source = value;
+		break;
+	case 'p':
+		options->socket.source_port = (uint16_t)parse_number(value, "-p", 1, 65535);
+		break;
+	case 'd':
+		options->no_stdin = true;
+		break;
+	case SEND_ONLY:
+		options->send_only = true;
+		break;
+	case RECV_ONLY:
+		options->recv_only = true;
+		break;
+	case NO_SHUTDOWN:
+		options->no_shutdown = true;
+		break;
+	case EXIT_ON_EOF:
+		options->exit_on_eof = true;
+		break;
+	case 'q':
+		options->linger = parse_linger(value);
+		break;
+	case DISCARD:
+		options->discard = true;
+		break;
+	default:
+		set_fanout(reading, letter, value);
+		break;
+	}
+}
+
+/* getopt_long's tables for one command, or for what may stand before it (ALL). */
+struct tables {
+	char letters[2 * ROWS + 3];
+	struct option longs[ROWS + 2];
+};
+
+static void build_tables(struct tables *tables, unsigned bits)
+{
+	char *letter = tables->letters;
+	struct option *option = tables->longs;
+
+	*letter++ = bits == ALL ? '+' : ':'; /* '+': stop at the command */
+	if (bits == ALL)
+		*letter++ = ':';
+	for (size_t i = 0; i < ROWS; i++) {
+		const struct option_row *row = &rows[i];
+
+		if ((row->commands & bits) != bits)
+			continue;
+		if (row->letter < BACKEND) {
+			*letter++ = (char)row->letter;
+			if (row->value)
+				*letter++ = ':';
+		}
+		if (row->name)
+			*option++ = (struct option){ row->name,
+				row->value ? required_argument : no_argument, NULL, row->letter };
+	}
+	if (bits == ALL)
+		*option++ = (struct option){ "version", no_argument, NULL, VERSION };
+	*letter = '\0';
+	memset(option, 0, sizeof(*option));
+}
+
+static void complain_about_option(int result, char **argv)
+{
+	const char *word = argv[optind - 1];
+
+	if (result == ':' && optopt < BACKEND)
+		usage_error("-%c needs a value", optopt);
+	if (result == ':')
+		usage_error("%s needs a value", word);
+	if (strncmp(word, "--", 2) == 0 && optopt)
+		usage_error("%s: this option takes no value", word);
+	if (strncmp(word, "--", 2) == 0)
+		usage_error("%s: no such option here", word);
+	usage_error("-%c: no such option here", optopt);
+}
+
+/* Reads options; returns the index of the first operand. */
+static int read_options(struct reading *reading, int argc, char **argv)
+{
+	struct tables tables;
+	int letter;
+
+	build_tables(&tables, reading->command ? reading->command->bit : ALL);
+	optind = 0; /* start anew (getopt(3), glibc) */
+	opterr = 0;
+	while ((letter = getopt_long(argc, argv, tables.letters, tables.longs, NULL)) != -1) {
+		if (letter == '?' || letter == ':')
+			complain_about_option(letter, argv);
+		if (letter == VERSION) {
+			print_version();
+			exit(CMD_DONE);
+		}
+		if (letter != 'N')
+			set_option(reading, letter, optarg);
+	}
+	return optind;
+}
+
+/* ---- what it all means together ---- */
+
+static void read_address(struct address *address, const char *text,
+	const struct address_defaults *defaults)
+{
+	const char *wrong = address_parse(address, text, defaults);
+
+	if (wrong)
+		usage_error("'%s': %s", text, wrong);
+}
+
+/* An address to connect to: without a host it is this one; the port must be there. */
+static void read_target(struct address *address, const char *text,
+	const struct address_defaults *defaults)
+{
+	read_address(address, text, defaults);
+	if (!address_is_local(address) && !address->port)
+		usage_error("'%s': one cannot connect to port 0", text);
+}
+
+static void set_defaults(const struct reading *reading, struct address_defaults *defaults)
+{
+	defaults->forced = reading->udp || reading->local;
+	defaults->numeric = reading->numeric;
+	defaults->family = reading->family;
+	if (reading->local)
+		defaults->scheme = reading->udp ? ADDRESS_UNIXGRAM : ADDRESS_UNIX;
+	else
+		defaults->scheme = reading->udp ? ADDRESS_UDP : ADDRESS_TCP;
+}
+
+static void read_operands(struct reading *reading, int count, char **operands,
+	const struct address_defaults *defaults)
+{
+	struct options *options = reading->options;
+	const char *name = reading->command->name;
+	bool dials = reading->command->bit == CONNECT;
+
+	if (count == 0)
+		usage_error("%s: the address is missing", name);
+	if (count > 2)
+		usage_error("'%s': %s takes HOST PORT or one ADDRESS", operands[2], name);
+	if (count == 1 && dials)
+		read_target(&options->address, operands[0], defaults);
+	else if (count == 1)
+		read_address(&options->address, operands[0], defaults);
+	if (count == 2) {
+		const char *wrong = address_parse_pair(
+			&options->address, operands[0], operands[1], defaults);
+
+		if (wrong)
+			usage_error("'%s %s': %s", operands[0], operands[1], wrong);
+		if (dials && !options->address.port)
+			usage_error("'%s': one cannot connect to port 0", operands[1]);
+	}
+}
+
+static void check_connect(const struct reading *reading)
+{
+	struct options *options = reading->options;
+	struct os_address *source = &options->socket.source;
+
+	if (reading->source && !address_numeric(reading->source, source))
+		usage_error("'%s': -s takes an IP address", reading->source);
+	if (address_is_local(&options->address) &&
+		(reading->source || options->socket.source_port))
+		usage_error("-s and -p contradict a Unix socket");
+	if (reading->source && reading->family != AF_UNSPEC &&
+		source->u.any.sa_family != reading->family)
+		usage_error("'%s': -s contradicts -4 or -6", reading->source);
+	if (options->zero && address_is_datagram(&options->address))
+		usage_error("-z: a datagram socket is never refused or accepted");
+}
+
+static void check_data(const struct options *options)
+{
+	if (options->send_only && (options->recv_only || options->no_stdin))
+		usage_error("--send-only contradicts %s", options->no_stdin ? "-d" : "--recv-only");
+}
+
+static void check_listen(const struct options *options)
+{
+	if (options->to_count > 1)
+		usage_error("--to: listen relays to one address");
+	if (options->to_count && (options->no_stdin || options->recv_only || options->send_only))
+		usage_error("--to contradicts %s: there is no stdin", options->no_stdin ? "-d"
+			: options->recv_only						? "--recv-only"
+											: "--send-only");
+}
+
+static void check_fanout(struct reading *reading)
+{
+	struct options *options = reading->options;
+
+	if (options->broker && reading->from)
+		usage_error("--from contradicts --broker");
+	if (options->broker && reading->min_clients_given)
+		usage_error("--min-clients contradicts --broker: there is no input to hold back");
+	if (reading->from && address_is_datagram(&options->from))
+		usage_error("'%s': --from needs a stream", reading->from);
+	if (!options->to_count && address_is_datagram(&options->address))
+		usage_error("fanout: datagrams have no subscribers; send them with --to");
+	if (options->to_count && options->port_file)
+		usage_error("--port-file contradicts --to: there is no port");
+	if (!reading->min_clients_given)
+		options->min_clients = options->to_count ? options->to_count : 1;
+	if (options->to_count && options->min_clients > options->to_count)
+		usage_error("--min-clients is more than there are --to");
+}
+
+/* Reads everything after the command's name; what comes back is ready to run. */
+static void read_command(struct reading *reading, int argc, char **argv)
+{
+	struct options *options = reading->options;
+	struct address_defaults defaults;
+	int first = read_options(reading, argc, argv);
+
+	set_defaults(reading, &defaults);
+	if (options->edge && !mux_backend_has_edge(options->backend))
+		usage_error("--edge: %s is level-triggered only", options->backend);
+	options->to = calloc(options->to_count + 1, sizeof(*options->to));
+	if (!options->to)
+		usage_error("out of memory");
+	for (size_t i = 0; i < options->to_count; i++)
+		read_target(&options->to[i], reading->to[i], &defaults);
+	if (reading->from) {
+		read_target(&options->from, reading->from, &defaults);
+		options->has_from = true;
+	}
+	if (reading->command->bit == FANOUT && options->to_count) {
+		if (first < argc)
+			usage_error("'%s': --to takes the place of an address to serve", argv[first]);
+	} else {
+		read_operands(reading, argc - first, argv + first, &defaults);
+	}
+	if (options->port_file && address_is_local(&options->address))
+		usage_error("--port-file: a Unix socket has no port");
+	check_data(options);
+	if (reading->command->bit == LISTEN)
+		check_listen(options);
+	if (reading->command->bit == CONNECT)
+		check_connect(reading);
+	if (reading->command->bit == FANOUT)
+		check_fanout(reading);
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	usage_error("'%s': the commands are listen, connect, echo and fanout", name);
+}
+
+static void show_help(int argc, char **argv)
+{
+	if (argc > 2)
+		usage_error("'%s': help takes one command", argv[2]);
+	if (argc > 1)
+		print_command_help(find_command(argv[1]));
+	else
+		print_help();
+	exit(CMD_DONE);
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = {
+		.backend = mux_backends()[0],
+		.linger = OPTION_LINGER_UNSET,
+		.hub = { .slow = HUB_WAIT, .queue = 1024 * 1024, .stall = 10 * 1000 },
+	};
+	struct reading reading = { .options = &options, .family = AF_UNSPEC };
+	int status;
+
+	os_guard_standard();
+	reading.to = calloc((size_t)argc + 1, sizeof(*reading.to));
+	if (!reading.to)
+		usage_error("out of memory");
+
+	int at = read_options(&reading, argc, argv);
+
+	if (at >= argc)
+		usage_error("a command is missing: listen, connect, echo or fanout");
+	if (strcmp(argv[at], "help") == 0)
+		show_help(argc - at, argv + at);
+	reading.command = find_command(argv[at]);
+	read_command(&reading, argc - at, argv + at);
+	report_verbosity(options.verbose);
+	status = reading.command->run(&options);
+	free(options.to);
+	free(reading.to);
+	return status;
+}

@@ -1,0 +1,216 @@
+#include "cmd.h"
+
+#include "resolve.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* How long a stopped command may take to write out what it has read, in milliseconds. */
+enum { GRACE = 1000 };
+
+/* The process has one set of signal handlers, so it has one command to tell. */
+static struct cmd *running;
+static volatile sig_atomic_t caught;
+
+static void on_signal(int signal)
+{
+	caught = signal;
+	mux_post(running->mux, &running->signalled);
+}
+
+static void signalled(struct mux_task *task)
+{
+	cmd_stop(container_of(task, struct cmd, signalled));
+}
+
+static void leave(const struct cmd *cmd)
+{
+	if (caught)
+		os_die_by(caught);
+	exit(cmd->status);
+}
+
+static void grace_over(struct mux_timer *timer)
+{
+	leave(container_of(timer, struct cmd, grace));
+}
+
+int cmd_open(struct cmd *cmd, const struct options *options, cmd_stop_fn *stop)
+{
+	int error;
+
+	cmd->options = options;
+	cmd->stop = stop;
+	cmd->signalled.run = signalled;
+	os_raise_descriptor_limit();
+	cmd->mux = mux_new(options->backend, options->edge, &error);
+	if (!cmd->mux) {
+		report_error("%s: %s", options->backend, os_error(error));
+		return CMD_ERROR;
+	}
+	running = cmd;
+	os_catch_signals(on_signal);
+	return CMD_DONE;
+}
+
+int cmd_run(struct cmd *cmd)
+{
+	int error = mux_run(cmd->mux);
+
+	if (error) {
+		report_error("%s: %s", cmd->options->backend, os_error(error));
+		exit(CMD_ERROR);
+	}
+	if (caught)
+		os_die_by(caught);
+	mux_timer_stop(&cmd->grace);
+	mux_free(cmd->mux);
+	return cmd->status;
+}
+
+void cmd_stop(struct cmd *cmd)
+{
+	if (cmd->stopping)
+		return;
+	cmd->stopping = true;
+	mux_timer_start(cmd->mux, &cmd->grace, GRACE, grace_over);
+	cmd->stop(cmd);
+}
+
+void cmd_fail(struct cmd *cmd, int status)
+{
+	if (!cmd->status)
+		cmd->status = status;
+	cmd_stop(cmd);
+}
+
+void cmd_stdout_failed(struct cmd *cmd, int error)
+{
+	if (error == -EPIPE && !os_pipe_was_ignored()) {
+		cmd_stop(cmd); /* removes what the file system should not keep */
+		os_die_by(SIGPIPE);
+	}
+	report_error("stdout: %s", os_error(error));
+	cmd_fail(cmd, CMD_ERROR);
+}
+
+int cmd_dial_failed(const struct address *address, int error)
+{
+	char text[ADDRESS_TEXT];
+
+	report_error("connect %s: %s", address_text(address, text), resolve_error(error));
+	return error == -ETIME ? CMD_TIMED_OUT : CMD_ERROR;
+}
+
+/* ---- serving ---- */
+
+static void troubled(struct server *server, int error)
+{
+	(void)server;
+	report_warning("accept: %s; waiting until there is room", os_error(error));
+}
+
+static uint16_t port_of(const struct os_address *bound)
+{
+	return ntohs(bound->u.any.sa_family == AF_INET6 ? bound->u.v6.sin6_port
+							: bound->u.v4.sin_port);
+}
+
+/* Written beside and renamed, so that whoever waits for the file never reads half a number. */
+static bool write_port_file(const char *path, unsigned port)
+{
+	char temporary[4096];
+	FILE *file = NULL;
+	bool written = false;
+
+	if (snprintf(temporary, sizeof(temporary), "%s.%ld", path, (long)getpid()) <
+		(int)sizeof(temporary))
+		file = fopen(temporary, "wx");
+	else
+		errno = ENAMETOOLONG;
+	if (file) {
+		written = fprintf(file, "%u\n", port) > 0;
+		written = fclose(file) == 0 && written;
+		written = written && rename(temporary, path) == 0;
+	}
+	if (!written) {
+		report_error("%s: %s", path, strerror(errno));
+		if (file)
+			remove(temporary);
+	}
+	return written;
+}
+
+bool cmd_announce(struct cmd *cmd, const struct os_address *bound)
+{
+	const struct options *options = cmd->options;
+
+	report_listening(bound, options->address.scheme);
+	return !options->port_file || write_port_file(options->port_file, port_of(bound));
+}
+
+void cmd_listen_failed(struct cmd *cmd, int error)
+{
+	char text[ADDRESS_TEXT];
+
+	report_error("listen %s: %s", address_text(&cmd->options->address, text),
+		error == -EMFILE ? "too many open files for this backend" : resolve_error(error));
+	cmd->status = CMD_ERROR;
+}
+
+bool cmd_serve(struct cmd *cmd, struct server *server)
+{
+	const struct options *options = cmd->options;
+	const struct os_address *bound;
+	int error;
+
+	server->max = options->max_conns;
+	server->troubled = troubled;
+	error = server_open(server, cmd->mux, &options->address, &options->socket);
+	if (error) {
+		cmd_listen_failed(cmd, error);
+		return false;
+	}
+	for (size_t i = 1; (bound = server_bound(server, i)); i++)
+		report_listening(bound, options->address.scheme);
+	if (!cmd_announce(cmd, server_bound(server, 0))) {
+		cmd->status = CMD_ERROR;
+		server_close(server);
+		return false;
+	}
+	return true;
+}
+
+bool cmd_take(struct server *server, const struct arrival *arrival, struct connection *connection)
+{
+	char text[ADDRESS_TEXT];
+	int error = server_take(server, arrival, connection);
+
+	if (error) {
+		address_socket_text(arrival->peer, text);
+		if (error == -EMFILE)
+			report_warning("accept %s: refused, descriptor %d is beyond FD_SETSIZE", text,
+				arrival->fd);
+		else
+			report_warning("accept %s: refused, %s", text, os_error(error));
+		return false;
+	}
+	report_accepted(connection);
+	return true;
+}
+
+const char *cmd_relay_reason(const struct relay *relay)
+{
+	switch (relay->reason) {
+	case RELAY_FAILED:
+		return os_error(relay->error);
+	case RELAY_IDLE:
+		return "idle";
+	default:
+		return "end of file";
+	}
+}

@@ -1,0 +1,78 @@
+/*
+ * What the commands share: the loop with its signals, the exit status, serving, and the words for
+ * what went wrong.
+ */
+#ifndef MUXCAT_CMD_H
+#define MUXCAT_CMD_H
+
+#include "dial.h"
+#include "options.h"
+#include "relay.h"
+#include "report.h"
+#include "server.h"
+
+/* Exit status: see "Exit status" in muxcat(1). */
+enum { CMD_DONE, CMD_ERROR, CMD_USAGE, CMD_TIMED_OUT };
+
+/* The commands. Each returns the exit status, or ends the process by the signal that stopped it. */
+int cmd_listen(const struct options *options);
+int cmd_connect(const struct options *options);
+int cmd_echo(const struct options *options);
+int cmd_fanout(const struct options *options);
+
+struct cmd;
+
+/*
+ * Stop accepting and reading, and close everything once what has been read is written, so that the
+ * loop ends. May be called again when there is less to wait for.
+ */
+typedef void cmd_stop_fn(struct cmd *cmd);
+
+struct cmd {
+	const struct options *options;
+	struct mux *mux;
+	int status;
+	bool stopping;
+	/* ---- */
+	cmd_stop_fn *stop;
+	struct mux_task signalled;
+	struct mux_timer grace;
+};
+
+/* Make the loop and catch signals. 0, or the exit status after an error that has been reported. */
+int cmd_open(struct cmd *cmd, const struct options *options, cmd_stop_fn *stop);
+
+/* Run the loop to its end and free it; returns the exit status, or dies by the caught signal. */
+int cmd_run(struct cmd *cmd);
+
+/* Stop, in order: `stop` is called, and what has not ended a second later is left behind. */
+void cmd_stop(struct cmd *cmd);
+
+/* The program has failed with `status`, if it had not before, and stops. The caller reported why. */
+void cmd_fail(struct cmd *cmd, int status);
+
+/* Writing to stdout failed: dies by SIGPIPE if its reader is gone, else reports it and fails. */
+void cmd_stdout_failed(struct cmd *cmd, int error);
+
+/* Report that reaching `address` failed (see dial_done); the exit status for it. */
+int cmd_dial_failed(const struct address *address, int error);
+
+/*
+ * Open `server`, whose owner and arrived are set; report where it listens and write --port-file.
+ * False after a failure, which has been reported: the status is set and nothing is left open.
+ */
+bool cmd_serve(struct cmd *cmd, struct server *server);
+
+/* Report that the bind of the command's operand failed. */
+void cmd_listen_failed(struct cmd *cmd, int error);
+
+/* Announce the bound addresses and write --port-file; false after a reported failure. */
+bool cmd_announce(struct cmd *cmd, const struct os_address *bound);
+
+/* server_take with its failure reported as a warning; false then. Reports what was accepted. */
+bool cmd_take(struct server *server, const struct arrival *arrival, struct connection *connection);
+
+/* Why a relay ended, in a few words, for report_closed. Valid until the next call. */
+const char *cmd_relay_reason(const struct relay *relay);
+
+#endif

@@ -1,0 +1,184 @@
+#include "cmd.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct client;
+
+struct echo {
+	struct cmd cmd;
+	struct server server;
+	struct client *clients;
+	/* a datagram server keeps no clients: each datagram goes back before the next is received */
+	struct mux_io datagrams;
+	struct mux_op recv_op;
+	struct mux_op send_op;
+	struct os_address peer;
+	struct os_address bound;
+	struct socket_file file;
+};
+
+struct client {
+	struct echo *echo;
+	struct connection connection;
+	struct client *next;
+	struct client **link;
+};
+
+/* ---- streams ---- */
+
+static void client_closed(struct connection *connection)
+{
+	struct client *client = container_of(connection, struct client, connection);
+	struct echo *echo = client->echo;
+
+	*client->link = client->next;
+	if (client->next)
+		client->next->link = client->link;
+	free(client);
+	server_leave(&echo->server);
+}
+
+static void leave(struct client *client, const char *why)
+{
+	report_closed(&client->connection, why);
+	connection_close(&client->connection, 0, client_closed);
+}
+
+static void received(
+	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n);
+
+static void sent(struct stream *stream, ssize_t result)
+{
+	struct client *client = stream->owner;
+
+	if (result < 0)
+		leave(client, os_error((int)result));
+	else if (client->echo->cmd.stopping)
+		leave(client, "stopped");
+	else
+		stream_recv(stream, received);
+}
+
+static void received(
+	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n)
+{
+	struct client *client = stream->owner;
+
+	if (n < 0)
+		leave(client, os_error((int)n));
+	else if (n == 0)
+		leave(client, "end of file"); /* all is sent, so the close sends our end */
+	else if (client->echo->cmd.options->discard)
+		stream_recv(stream, received);
+	else
+		stream_send(stream, buf, data, (size_t)n, sent);
+}
+
+static void idle(struct stream *stream)
+{
+	leave(stream->owner, "idle");
+}
+
+static void arrived(struct server *server, const struct arrival *arrival)
+{
+	struct echo *echo = server->owner;
+	struct client *client = calloc(1, sizeof(*client));
+
+	if (!client) {
+		server_refuse(server, arrival);
+		return;
+	}
+	if (!cmd_take(server, arrival, &client->connection)) {
+		free(client);
+		return;
+	}
+	client->echo = echo;
+	client->next = echo->clients;
+	client->link = &echo->clients;
+	if (client->next)
+		client->next->link = &client->next;
+	echo->clients = client;
+	client->connection.stream->owner = client;
+	stream_watch_idle(client->connection.stream, echo->cmd.options->idle_timeout, idle);
+	stream_recv(client->connection.stream, received);
+}
+
+/* ---- datagrams ---- */
+
+static void datagram_received(struct mux_op *op, ssize_t n);
+
+static void datagram_sent(struct mux_op *op, ssize_t result)
+{
+	struct echo *echo = container_of(op, struct echo, send_op);
+
+	/* one that cannot be sent, to whom it may concern, is lost as datagrams are */
+	if (result == -ECANCELED)
+		return;
+	if (echo->cmd.stopping)
+		mux_close(&echo->datagrams, NULL);
+	else
+		mux_recvfrom(&echo->datagrams, &echo->recv_op, &echo->peer, datagram_received);
+}
+
+static void datagram_received(struct mux_op *op, ssize_t n)
+{
+	struct echo *echo = container_of(op, struct echo, recv_op);
+
+	if (n == -ECANCELED)
+		return;
+	if (n < 0 || echo->cmd.options->discard || !echo->peer.length)
+		mux_recvfrom(&echo->datagrams, op, &echo->peer, datagram_received);
+	else
+		mux_sendto(&echo->datagrams, &echo->send_op, op->buf, op->data, (size_t)n,
+			&echo->peer, datagram_sent);
+}
+
+static bool serve_datagrams(struct echo *echo)
+{
+	const struct options *options = echo->cmd.options;
+	mux_fd fd = datagram_bind(&options->address, &options->socket, &echo->bound, &echo->file);
+	int error = fd < 0 ? fd : mux_attach(echo->cmd.mux, &echo->datagrams, fd, OS_SOCKET);
+
+	if (error) {
+		cmd_listen_failed(&echo->cmd, error);
+		return false;
+	}
+	mux_recvfrom(&echo->datagrams, &echo->recv_op, &echo->peer, datagram_received);
+	if (cmd_announce(&echo->cmd, &echo->bound))
+		return true;
+	cmd_fail(&echo->cmd, CMD_ERROR);
+	return false;
+}
+
+/* ---- the command ---- */
+
+static void stop(struct cmd *cmd)
+{
+	struct echo *echo = container_of(cmd, struct echo, cmd);
+
+	if (address_is_datagram(&cmd->options->address)) {
+		socket_file_remove(&echo->file);
+		if (!echo->datagrams.writing)
+			mux_close(&echo->datagrams, NULL);
+		return;
+	}
+	server_close(&echo->server);
+	for (struct client *client = echo->clients; client; client = client->next)
+		if (!client->connection.stream->sending)
+			leave(client, "stopped");
+}
+
+int cmd_echo(const struct options *options)
+{
+	struct echo echo = { .server = { .owner = &echo, .arrived = arrived } };
+	int status = cmd_open(&echo.cmd, options, stop);
+
+	if (status)
+		return status;
+	if (address_is_datagram(&options->address))
+		serve_datagrams(&echo);
+	else
+		cmd_serve(&echo.cmd, &echo.server);
+	return cmd_run(&echo.cmd);
+}

@@ -1,0 +1,451 @@
+#include "cmd.h"
+#include "hub.h"
+#include "resolve.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A --chat line longer than this is passed on in pieces. */
+enum { CHAT_LINE = 8 * 1024, CHAT_PREFIX = 32 };
+
+struct client;
+struct target;
+
+struct fanout {
+	struct cmd cmd;
+	struct server server;
+	struct hub hub;
+	struct client *clients;
+	struct target *targets; /* what --to dials */
+	size_t ready;           /* clients so far, up to min_clients */
+	struct stdio_stream stdio;
+	struct connection source; /* --from */
+	struct dial *source_dial;
+	struct stream *input; /* stdin or the source, once it is open; NULL with --broker */
+	bool serving;
+};
+
+struct target {
+	struct fanout *fanout;
+	const struct address *address;
+	struct dial *dial;
+};
+
+struct client {
+	struct fanout *fanout;
+	struct connection connection;
+	struct hub_subscriber subscriber;
+	struct client *next;
+	struct client **link;
+	struct mux_buf *line; /* --chat: the prefix and what there is of the line */
+	size_t line_length;
+	bool dialled;
+	bool paused; /* --broker: not receiving until the hub has room */
+	bool leaving;
+};
+
+static struct client *client_of(struct stream *stream)
+{
+	return container_of(stream->owner, struct client, subscriber);
+}
+
+static bool is_broker(const struct fanout *fanout)
+{
+	return fanout->cmd.options->broker;
+}
+
+/* ---- leaving ---- */
+
+static void client_closed(struct connection *connection)
+{
+	struct client *client = container_of(connection, struct client, connection);
+	struct fanout *fanout = client->fanout;
+
+	*client->link = client->next;
+	if (client->next)
+		client->next->link = client->link;
+	mux_buf_unref(client->line);
+	if (fanout->serving && !client->dialled)
+		server_leave(&fanout->server);
+	free(client);
+	/* whom it dialled were all it had to feed */
+	if (!fanout->serving && !fanout->clients && !fanout->hub.finished)
+		cmd_fail(&fanout->cmd, CMD_ERROR);
+}
+
+static void leave(struct client *client, const char *why, uint64_t patience)
+{
+	if (client->leaving)
+		return;
+	client->leaving = true;
+	if (client->subscriber.dropped)
+		report_warning("%llu records dropped for a slow subscriber",
+			(unsigned long long)client->subscriber.dropped);
+	report_closed(&client->connection, why);
+	connection_close(&client->connection, patience, client_closed);
+}
+
+static void flushed(struct hub_subscriber *subscriber)
+{
+	struct client *client = container_of(subscriber, struct client, subscriber);
+
+	hub_unsubscribe(subscriber);
+	leave(client, "end of file", client->fanout->hub.policy.stall);
+}
+
+static void cut(struct hub_subscriber *subscriber, int error)
+{
+	struct client *client = container_of(subscriber, struct client, subscriber);
+	const struct hub_policy *policy = &client->fanout->hub.policy;
+	char text[ADDRESS_TEXT];
+
+	address_socket_text(&client->connection.peer, text);
+	if (error == -ETIME)
+		report_warning("%s: cut off, it took nothing for %g s", text,
+			(double)policy->stall / 1000);
+	else if (error == -ENOBUFS)
+		report_warning("%s: cut off, it lags by more than %llu bytes", text,
+			(unsigned long long)policy->queue);
+	else if (client->dialled)
+		report_error("send %s: %s", text, os_error(error));
+	if (client->dialled)
+		client->fanout->cmd.status = CMD_ERROR; /* it was to have everything */
+	leave(client, error == -ETIME || error == -ENOBUFS ? "too slow" : os_error(error), 0);
+}
+
+static void idle(struct stream *stream)
+{
+	struct client *client = client_of(stream);
+
+	hub_unsubscribe(&client->subscriber);
+	leave(client, "idle", 0);
+}
+
+/* ---- the input ---- */
+
+static void pull(struct fanout *fanout);
+
+static void close_input(struct fanout *fanout)
+{
+	struct stream *input = fanout->input;
+
+	fanout->input = NULL;
+	if (fanout->source_dial)
+		dial_cancel(fanout->source_dial);
+	fanout->source_dial = NULL;
+	if (input == &fanout->stdio.handle.stream)
+		stream_close(input, NULL);
+	else if (input)
+		connection_close(&fanout->source, 0, NULL);
+}
+
+/* Nothing more comes in: nobody new is served, and the loop ends when everybody has it all. */
+static void finish(struct fanout *fanout)
+{
+	close_input(fanout);
+	if (fanout->serving)
+		server_close(&fanout->server);
+	if (!fanout->hub.finished)
+		hub_finish(&fanout->hub);
+}
+
+static void input_failed(struct fanout *fanout, int error)
+{
+	char text[ADDRESS_TEXT];
+
+	if (fanout->input == &fanout->stdio.handle.stream)
+		report_error("stdin: %s", os_error(error));
+	else
+		report_error("recv %s: %s", address_socket_text(&fanout->source.peer, text),
+			os_error(error));
+	fanout->cmd.status = CMD_ERROR;
+	finish(fanout);
+}
+
+static void input_received(
+	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n)
+{
+	struct fanout *fanout = stream->owner;
+	int error = n < 0 ? (int)n : 0;
+
+	if (n > 0)
+		error = hub_publish(&fanout->hub, buf, data, (size_t)n, NULL);
+	if (error)
+		input_failed(fanout, error);
+	else if (n == 0)
+		finish(fanout);
+	else
+		pull(fanout);
+}
+
+static void pull(struct fanout *fanout)
+{
+	struct stream *input = fanout->input;
+
+	if (!input || input->receiving || fanout->ready < fanout->cmd.options->min_clients)
+		return;
+	if (hub_has_room(&fanout->hub))
+		stream_recv(input, input_received);
+}
+
+static void source_dialled(void *user, int error, mux_fd fd, const struct os_address *peer)
+{
+	struct fanout *fanout = user;
+	const struct address *from = &fanout->cmd.options->from;
+
+	fanout->source_dial = NULL;
+	if (!error) {
+		error = connection_open_socket(
+			&fanout->source, fanout->cmd.mux, fd, peer, from->scheme);
+		if (error)
+			os_close(fd);
+	}
+	if (error) {
+		cmd_fail(&fanout->cmd, cmd_dial_failed(from, error));
+		return;
+	}
+	report_connected(&fanout->source);
+	fanout->input = fanout->source.stream;
+	fanout->input->owner = fanout;
+	pull(fanout);
+}
+
+/* ---- what subscribers send: to all others with --broker, else nowhere ---- */
+
+static void received(
+	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n);
+
+static void listen_to(struct client *client)
+{
+	client->paused = is_broker(client->fanout) && !hub_has_room(&client->fanout->hub);
+	if (!client->paused)
+		stream_recv(client->connection.stream, received);
+}
+
+static int start_line(struct client *client)
+{
+	client->line = mux_buf_new(CHAT_PREFIX + CHAT_LINE + 1);
+	if (!client->line)
+		return -ENOMEM;
+	client->line_length = (size_t)snprintf((char *)client->line->data, CHAT_PREFIX,
+		"<user%llu> ", (unsigned long long)client->subscriber.id);
+	return 0;
+}
+
+static int publish_line(struct client *client)
+{
+	int error;
+
+	if (!client->line)
+		return 0;
+	if (client->line->data[client->line_length - 1] != '\n')
+		client->line->data[client->line_length++] = '\n';
+	error = hub_publish(&client->fanout->hub, client->line, client->line->data,
+		client->line_length, &client->subscriber);
+	mux_buf_unref(client->line);
+	client->line = NULL;
+	client->line_length = 0;
+	return error;
+}
+
+static int chat(struct client *client, const unsigned char *data, size_t n)
+{
+	int error = 0;
+
+	while (n && !error) {
+		const unsigned char *end = memchr(data, '\n', n);
+		size_t length = end ? (size_t)(end + 1 - data) : n;
+
+		if (!client->line)
+			error = start_line(client);
+		if (error)
+			break;
+
+		size_t room = CHAT_PREFIX + CHAT_LINE - client->line_length;
+
+		if (length > room)
+			length = room;
+		memcpy(client->line->data + client->line_length, data, length);
+		client->line_length += length;
+		if (data[length - 1] == '\n' || length == room)
+			error = publish_line(client);
+		data += length;
+		n -= length;
+	}
+	return error;
+}
+
+static void received(
+	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n)
+{
+	struct client *client = client_of(stream);
+	struct fanout *fanout = client->fanout;
+	int error = 0;
+
+	if (n == 0 && !stream->datagram) {
+		publish_line(client); /* the end of input ends the line too */
+		return;               /* a subscriber that half-closes still listens */
+	}
+	if (n < 0) {
+		hub_unsubscribe(&client->subscriber);
+		leave(client, os_error((int)n), 0);
+		return;
+	}
+	if (fanout->cmd.options->chat)
+		error = chat(client, data, (size_t)n);
+	else if (is_broker(fanout))
+		error = hub_publish(&fanout->hub, buf, data, (size_t)n, &client->subscriber);
+	if (error)
+		report_warning("a message is lost: %s", os_error(error));
+	if (!client->leaving)
+		listen_to(client);
+}
+
+static void room(struct hub *hub)
+{
+	struct fanout *fanout = hub->owner;
+
+	pull(fanout);
+	for (struct client *client = fanout->clients; client; client = client->next)
+		if (client->paused && !client->leaving)
+			listen_to(client);
+}
+
+/* ---- subscribers ---- */
+
+static void subscribe(struct fanout *fanout, struct client *client)
+{
+	client->fanout = fanout;
+	client->next = fanout->clients;
+	client->link = &fanout->clients;
+	if (client->next)
+		client->next->link = &client->next;
+	fanout->clients = client;
+	hub_subscribe(&fanout->hub, &client->subscriber, client->connection.stream);
+	stream_watch_idle(client->connection.stream, fanout->cmd.options->idle_timeout, idle);
+	listen_to(client);
+	fanout->ready++;
+	pull(fanout);
+}
+
+static void arrived(struct server *server, const struct arrival *arrival)
+{
+	struct client *client = calloc(1, sizeof(*client));
+
+	if (!client)
+		server_refuse(server, arrival);
+	else if (cmd_take(server, arrival, &client->connection))
+		subscribe(server->owner, client);
+	else
+		free(client);
+}
+
+static void target_dialled(void *user, int error, mux_fd fd, const struct os_address *peer)
+{
+	struct target *target = user;
+	struct fanout *fanout = target->fanout;
+	struct client *client = error ? NULL : calloc(1, sizeof(*client));
+
+	target->dial = NULL;
+	if (!error && !client)
+		error = -ENOMEM;
+	if (!error)
+		error = connection_open_socket(&client->connection, fanout->cmd.mux, fd, peer,
+			target->address->scheme);
+	if (error) {
+		if (fd >= 0)
+			os_close(fd);
+		free(client);
+		cmd_fail(&fanout->cmd, cmd_dial_failed(target->address, error));
+		return;
+	}
+	report_connected(&client->connection);
+	client->dialled = true;
+	subscribe(fanout, client);
+}
+
+static bool dial_targets(struct fanout *fanout)
+{
+	const struct options *options = fanout->cmd.options;
+
+	fanout->targets = calloc(options->to_count, sizeof(*fanout->targets));
+	for (size_t i = 0; fanout->targets && i < options->to_count; i++) {
+		struct target *target = &fanout->targets[i];
+
+		target->fanout = fanout;
+		target->address = &options->to[i];
+		target->dial = dial_start(fanout->cmd.mux, target->address, &options->socket,
+			options->timeout, target_dialled, target);
+		if (!target->dial)
+			return false;
+	}
+	return fanout->targets;
+}
+
+/* ---- the command ---- */
+
+static void stop(struct cmd *cmd)
+{
+	struct fanout *fanout = container_of(cmd, struct fanout, cmd);
+
+	for (size_t i = 0; fanout->targets && i < cmd->options->to_count; i++) {
+		if (fanout->targets[i].dial)
+			dial_cancel(fanout->targets[i].dial);
+		fanout->targets[i].dial = NULL;
+	}
+	finish(fanout);
+}
+
+static bool open_input(struct fanout *fanout)
+{
+	const struct options *options = fanout->cmd.options;
+
+	if (options->broker)
+		return true;
+	if (options->has_from) {
+		fanout->source_dial = dial_start(fanout->cmd.mux, &options->from,
+			&options->socket, options->timeout, source_dialled, fanout);
+		return fanout->source_dial;
+	}
+
+	int error = stream_open_stdio(fanout->cmd.mux, &fanout->stdio);
+
+	if (error) {
+		report_error("stdin, stdout: %s", os_error(error));
+		return false;
+	}
+	fanout->input = &fanout->stdio.handle.stream;
+	fanout->input->owner = fanout;
+	pull(fanout);
+	return true;
+}
+
+int cmd_fanout(const struct options *options)
+{
+	struct fanout fanout = {
+		.server = { .owner = &fanout, .arrived = arrived },
+		.hub = { .owner = &fanout, .room = room, .flushed = flushed, .cut = cut },
+	};
+	struct cmd *cmd = &fanout.cmd;
+	int status = cmd_open(cmd, options, stop);
+	bool started;
+
+	if (status)
+		return status;
+	if (hub_open(&fanout.hub, cmd->mux, &options->hub) < 0) {
+		report_error("out of memory");
+		return CMD_ERROR;
+	}
+	if (options->to_count)
+		started = dial_targets(&fanout);
+	else
+		started = fanout.serving = cmd_serve(cmd, &fanout.server);
+	if (started && !open_input(&fanout))
+		cmd_fail(cmd, CMD_ERROR);
+	status = cmd_run(cmd);
+	hub_close(&fanout.hub);
+	free(fanout.targets);
+	return status;
+}

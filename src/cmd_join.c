@@ -1,0 +1,92 @@
+#include "cmd_join.h"
+
+#include "resolve.h"
+
+/* How long a datagram peer may be silent after stdin's end, unless -q says otherwise. */
+enum { DATAGRAM_LINGER = 1000 };
+
+/* How long the peer may take to acknowledge the last bytes when we are the first to leave. */
+enum { PATIENCE = 10000 };
+
+static void set_policy(struct relay_policy *policy, const struct options *options, bool datagram)
+{
+	policy->closed[RELAY_RIGHTWARD] = options->no_stdin || options->recv_only;
+	policy->discard[RELAY_LEFTWARD] = options->send_only;
+	policy->no_shutdown = options->no_shutdown;
+	policy->end_on_right_eof = options->exit_on_eof || stream_input_is_terminal();
+	policy->end_on_left_eof = options->send_only;
+	policy->idle_timeout = options->idle_timeout;
+	policy->linger = options->linger;
+	if (options->linger == OPTION_LINGER_UNSET)
+		policy->linger = datagram ? DATAGRAM_LINGER : -1;
+}
+
+static void closed(struct connection *connection)
+{
+	struct cmd_join *join = container_of(connection, struct cmd_join, connection);
+
+	if (join->over)
+		join->over(join);
+}
+
+static void report_failure(struct cmd_join *join)
+{
+	const struct relay *relay = &join->relay;
+	char text[ADDRESS_TEXT];
+
+	if (relay->failed == &join->stdio.handle.stream && relay->failed_sending) {
+		cmd_stdout_failed(join->cmd, relay->error);
+		return;
+	}
+	if (relay->failed == &join->stdio.handle.stream)
+		report_error("stdin: %s", os_error(relay->error));
+	else
+		report_error("%s %s: %s", relay->failed_sending ? "send" : "recv",
+			address_socket_text(&join->connection.peer, text),
+			os_error(relay->error));
+	join->cmd->status = CMD_ERROR;
+}
+
+static void relayed(struct relay *relay)
+{
+	struct cmd_join *join = relay->owner;
+	bool gently = relay->reason == RELAY_ENDED;
+	char text[ADDRESS_TEXT];
+
+	join->relaying = false;
+	report_closed(&join->connection, cmd_relay_reason(relay));
+	stream_close(&join->stdio.handle.stream, NULL);
+	connection_close(&join->connection, gently ? PATIENCE : 0, closed);
+	if (relay->reason == RELAY_FAILED) {
+		report_failure(join);
+	} else if (relay->reason == RELAY_IDLE) {
+		report_error("%s: nothing moved for %g s",
+			address_socket_text(&join->connection.peer, text),
+			(double)join->cmd->options->idle_timeout / 1000);
+		join->cmd->status = CMD_TIMED_OUT;
+	}
+}
+
+void cmd_join_start(struct cmd_join *join, struct cmd *cmd)
+{
+	struct relay_policy policy = { 0 };
+	int error = stream_open_stdio(cmd->mux, &join->stdio);
+
+	join->cmd = cmd;
+	if (error) {
+		report_error("stdin, stdout: %s", os_error(error));
+		connection_close(&join->connection, 0, closed);
+		cmd_fail(cmd, CMD_ERROR);
+		return;
+	}
+	set_policy(&policy, cmd->options, join->connection.stream->datagram);
+	join->relaying = true;
+	relay_start(&join->relay, &join->stdio.handle.stream, join->connection.stream, &policy,
+		relayed, join);
+}
+
+void cmd_join_stop(struct cmd_join *join)
+{
+	if (join->relaying)
+		relay_drain(&join->relay);
+}

@@ -1,0 +1,305 @@
+#include "cmd_listen.h"
+#include "funnel.h"
+#include "hub.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct client;
+
+struct listen_many {
+	struct cmd cmd;
+	struct server server;
+	struct stdio_stream stdio;
+	struct hub hub;       /* stdin to every client */
+	struct funnel funnel; /* what clients send to stdout */
+	struct client *clients;
+	struct mux_timer first; /* -w */
+	struct mux_timer linger; /* -q */
+	bool stdio_open;
+};
+
+struct client {
+	struct listen_many *listen;
+	struct connection connection;
+	struct hub_subscriber subscriber;
+	struct funnel_source source;
+	struct client *next;
+	struct client **link;
+	bool subscribed;
+	bool ended;     /* it has sent its end */
+	bool served;    /* it has been sent all there is, and our end */
+	bool leaving;   /* to be closed once the funnel has written what it sent */
+};
+
+static struct client *client_of(struct stream *stream)
+{
+	return container_of(stream->owner, struct client, subscriber);
+}
+
+/* ---- leaving ---- */
+
+/* stdin and stdout are closed when nobody needs them any more, so that the loop can end. */
+static void close_if_over(struct listen_many *listen)
+{
+	if (!listen->cmd.stopping || listen->clients)
+		return;
+	server_close(&listen->server);
+	if (listen->stdio_open) {
+		funnel_close(&listen->funnel);
+		stream_close(&listen->stdio.handle.stream, NULL);
+		listen->stdio_open = false;
+	}
+}
+
+static void client_closed(struct connection *connection)
+{
+	struct client *client = container_of(connection, struct client, connection);
+	struct listen_many *listen = client->listen;
+
+	*client->link = client->next;
+	if (client->next)
+		client->next->link = client->link;
+	free(client);
+	server_leave(&listen->server);
+	close_if_over(listen);
+}
+
+static void leave(struct client *client, const char *why)
+{
+	if (client->leaving)
+		return;
+	client->leaving = true;
+	if (client->subscribed)
+		hub_unsubscribe(&client->subscriber);
+	client->subscribed = false;
+	stream_watch_idle(client->connection.stream, 0, NULL);
+	stream_stop_recv(client->connection.stream);
+	report_closed(&client->connection, why);
+	if (!client->source.waiting)
+		connection_close(&client->connection, 0, client_closed);
+}
+
+static void leave_if_done(struct client *client)
+{
+	const struct options *options = client->listen->cmd.options;
+	bool nothing_to_send = options->no_stdin || options->recv_only || client->served;
+
+	if (client->ended && (nothing_to_send || options->exit_on_eof || stream_input_is_terminal()))
+		leave(client, "end of file");
+}
+
+/* ---- from the clients to stdout ---- */
+
+static void received(
+	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n)
+{
+	struct client *client = client_of(stream);
+	struct listen_many *listen = client->listen;
+
+	if (n < 0) {
+		leave(client, os_error((int)n));
+	} else if (n == 0 && !stream->datagram) {
+		client->ended = true;
+		leave_if_done(client);
+	} else if (n == 0 || listen->cmd.options->send_only) {
+		stream_recv(stream, received);
+	} else {
+		int error = funnel_put(&listen->funnel, &client->source, buf, data, (size_t)n);
+
+		if (error)
+			leave(client, os_error(error));
+	}
+}
+
+static void written(struct funnel_source *source)
+{
+	struct client *client = container_of(source, struct client, source);
+
+	if (client->leaving)
+		connection_close(&client->connection, 0, client_closed);
+	else if (!client->listen->cmd.stopping)
+		stream_recv(client->connection.stream, received);
+	else if (client->served)
+		leave(client, "stopped");
+}
+
+static void stdout_failed(struct funnel *funnel, int error)
+{
+	struct listen_many *listen = funnel->owner;
+
+	funnel_close(funnel);
+	cmd_stdout_failed(&listen->cmd, error);
+}
+
+/* ---- from stdin to the clients ---- */
+
+static void pull(struct listen_many *listen);
+
+static void linger_over(struct mux_timer *timer)
+{
+	cmd_stop(&container_of(timer, struct listen_many, linger)->cmd);
+}
+
+static void input_received(
+	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n)
+{
+	struct funnel *funnel = stream->owner;
+	struct listen_many *listen = funnel->owner;
+	const struct options *options = listen->cmd.options;
+	int error = n < 0 ? (int)n : 0;
+
+	if (n > 0)
+		error = hub_publish(&listen->hub, buf, data, (size_t)n, NULL);
+	if (error) {
+		report_error("stdin: %s", os_error(error));
+		cmd_fail(&listen->cmd, CMD_ERROR);
+	} else if (n > 0) {
+		pull(listen);
+	} else {
+		hub_finish(&listen->hub);
+		if (options->linger >= 0)
+			mux_timer_start(listen->cmd.mux, &listen->linger,
+				(uint64_t)options->linger, linger_over);
+	}
+}
+
+/* Without a client there is nobody to read it for: it waits, as it does for one that is slow. */
+static void pull(struct listen_many *listen)
+{
+	struct stream *input = &listen->stdio.handle.stream;
+
+	if (input->receiving || input->ended || listen->cmd.stopping || !listen->hub.count)
+		return;
+	if (hub_has_room(&listen->hub))
+		stream_recv(input, input_received);
+}
+
+static void room(struct hub *hub)
+{
+	pull(hub->owner);
+}
+
+static void flushed(struct hub_subscriber *subscriber)
+{
+	struct client *client = container_of(subscriber, struct client, subscriber);
+	struct listen_many *listen = client->listen;
+
+	client->served = true;
+	if (!listen->cmd.options->no_shutdown)
+		stream_shutdown(client->connection.stream);
+	if (listen->cmd.stopping && !client->source.waiting)
+		leave(client, "stopped");
+	else
+		leave_if_done(client);
+}
+
+static void cut(struct hub_subscriber *subscriber, int error)
+{
+	struct client *client = container_of(subscriber, struct client, subscriber);
+	char text[ADDRESS_TEXT];
+
+	client->subscribed = false;
+	if (error == -ETIME)
+		report_warning("%s: cut off, it took nothing for %g s",
+			address_socket_text(&client->connection.peer, text),
+			(double)client->listen->hub.policy.stall / 1000);
+	leave(client, error == -ETIME ? "too slow" : os_error(error));
+}
+
+static void idle(struct stream *stream)
+{
+	leave(client_of(stream), "idle");
+}
+
+/* ---- arriving ---- */
+
+static void arrived(struct server *server, const struct arrival *arrival)
+{
+	struct listen_many *listen = server->owner;
+	const struct options *options = listen->cmd.options;
+	struct client *client = calloc(1, sizeof(*client));
+
+	if (!client) {
+		server_refuse(server, arrival);
+		return;
+	}
+	if (!cmd_take(server, arrival, &client->connection)) {
+		free(client);
+		return;
+	}
+	mux_timer_stop(&listen->first);
+	client->listen = listen;
+	client->next = listen->clients;
+	client->link = &listen->clients;
+	if (client->next)
+		client->next->link = &client->next;
+	listen->clients = client;
+	client->subscribed = true;
+	hub_subscribe(&listen->hub, &client->subscriber, client->connection.stream);
+	stream_watch_idle(client->connection.stream, options->idle_timeout, idle);
+	stream_recv(client->connection.stream, received);
+	if (!options->no_stdin && !options->recv_only)
+		pull(listen);
+}
+
+/* ---- the command ---- */
+
+static void nobody_came(struct mux_timer *timer)
+{
+	struct listen_many *listen = container_of(timer, struct listen_many, first);
+
+	cmd_fail(&listen->cmd, cmd_listen_timed_out(listen->cmd.options));
+}
+
+static void stop(struct cmd *cmd)
+{
+	struct listen_many *listen = container_of(cmd, struct listen_many, cmd);
+	struct client *next;
+
+	mux_timer_stop(&listen->first);
+	mux_timer_stop(&listen->linger);
+	server_stop(&listen->server);
+	stream_stop_recv(&listen->stdio.handle.stream);
+	for (struct client *client = listen->clients; client; client = client->next)
+		stream_stop_recv(client->connection.stream);
+	if (!listen->hub.finished)
+		hub_finish(&listen->hub);
+	for (struct client *client = listen->clients; client; client = next) {
+		next = client->next;
+		if (client->served && !client->source.waiting)
+			leave(client, "stopped");
+	}
+	close_if_over(listen);
+}
+
+int cmd_listen_many(const struct options *options)
+{
+	struct listen_many listen = {
+		.server = { .owner = &listen, .arrived = arrived },
+		.hub = { .owner = &listen, .room = room, .flushed = flushed, .cut = cut },
+		.funnel = { .owner = &listen, .written = written, .failed = stdout_failed },
+	};
+	struct cmd *cmd = &listen.cmd;
+	int status = cmd_open(cmd, options, stop);
+	int error = 0;
+
+	if (status)
+		return status;
+	if (cmd_serve(cmd, &listen.server)) {
+		error = hub_open(&listen.hub, cmd->mux, &options->hub);
+		if (!error)
+			error = stream_open_stdio(cmd->mux, &listen.stdio);
+		if (error) {
+			report_error("stdin, stdout: %s", os_error(error));
+			return CMD_ERROR;
+		}
+		listen.stdio_open = true;
+		funnel_open(&listen.funnel, &listen.stdio.handle.stream);
+		if (options->timeout)
+			mux_timer_start(cmd->mux, &listen.first, options->timeout, nobody_came);
+	}
+	status = cmd_run(cmd);
+	hub_close(&listen.hub);
+	return status;
+}

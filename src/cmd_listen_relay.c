@@ -1,0 +1,193 @@
+#include "cmd_listen.h"
+
+#include <stdlib.h>
+
+/* When one side of a datagram relay has ended, how long the other may be silent, in milliseconds. */
+enum { DATAGRAM_LINGER = 1000 };
+
+struct relayed;
+
+struct listen_relay {
+	struct cmd cmd;
+	struct server server;
+	struct relayed *pairs;
+	struct mux_timer first;
+	bool taken;
+};
+
+/* A client, and the connection dialled for it. */
+struct relayed {
+	struct listen_relay *listen;
+	struct connection client;
+	struct connection target;
+	struct dial *dial;
+	struct relay relay;
+	struct relayed *next;
+	struct relayed **link;
+	int open; /* connections not closed yet */
+	bool relaying;
+};
+
+static void free_if_closed(struct relayed *pair)
+{
+	struct listen_relay *listen = pair->listen;
+
+	if (--pair->open)
+		return;
+	*pair->link = pair->next;
+	if (pair->next)
+		pair->next->link = pair->link;
+	free(pair);
+	server_leave(&listen->server);
+	if (!listen->pairs && (listen->cmd.stopping || !listen->cmd.options->keep_open))
+		server_close(&listen->server);
+}
+
+static void client_closed(struct connection *connection)
+{
+	free_if_closed(container_of(connection, struct relayed, client));
+}
+
+static void target_closed(struct connection *connection)
+{
+	free_if_closed(container_of(connection, struct relayed, target));
+}
+
+static void report_failure(const struct relayed *pair)
+{
+	const struct relay *relay = &pair->relay;
+	const struct connection *at =
+		relay->failed == pair->client.stream ? &pair->client : &pair->target;
+	char text[ADDRESS_TEXT];
+
+	report_warning("%s %s: %s", relay->failed_sending ? "send" : "recv",
+		address_socket_text(&at->peer, text), os_error(relay->error));
+}
+
+static void relayed(struct relay *relay)
+{
+	struct relayed *pair = relay->owner;
+	struct cmd *cmd = &pair->listen->cmd;
+
+	pair->relaying = false;
+	report_closed(&pair->client, cmd_relay_reason(relay));
+	if (relay->reason == RELAY_FAILED)
+		report_failure(pair);
+	if (relay->reason != RELAY_ENDED && !cmd->options->keep_open)
+		cmd->status = relay->reason == RELAY_IDLE ? CMD_TIMED_OUT : CMD_ERROR;
+	connection_close(&pair->client, 0, client_closed);
+	connection_close(&pair->target, 0, target_closed);
+}
+
+static void dialled(void *user, int error, mux_fd fd, const struct os_address *peer)
+{
+	struct relayed *pair = user;
+	struct cmd *cmd = &pair->listen->cmd;
+	const struct options *options = cmd->options;
+	struct relay_policy policy = {
+		.no_shutdown = options->no_shutdown,
+		.end_on_right_eof = options->exit_on_eof,
+		.idle_timeout = options->idle_timeout,
+		.linger = options->linger,
+	};
+
+	pair->dial = NULL;
+	if (!error) {
+		error = connection_open_socket(
+			&pair->target, cmd->mux, fd, peer, options->to->scheme);
+		if (error)
+			os_close(fd);
+	}
+	if (error) {
+		int status = cmd_dial_failed(options->to, error);
+
+		if (!options->keep_open)
+			cmd->status = status;
+		connection_close(&pair->client, 0, client_closed);
+		return;
+	}
+	report_connected(&pair->target);
+	pair->open++;
+	pair->relaying = true;
+	if (policy.linger == OPTION_LINGER_UNSET)
+		policy.linger = pair->target.stream->datagram ? DATAGRAM_LINGER : -1;
+	relay_start(
+		&pair->relay, pair->client.stream, pair->target.stream, &policy, relayed, pair);
+}
+
+static void arrived(struct server *server, const struct arrival *arrival)
+{
+	struct listen_relay *listen = server->owner;
+	const struct options *options = listen->cmd.options;
+	struct relayed *pair;
+
+	if (listen->taken && !options->keep_open) {
+		server_refuse(server, arrival);
+		return;
+	}
+	pair = calloc(1, sizeof(*pair));
+	if (!pair) {
+		server_refuse(server, arrival);
+		return;
+	}
+	if (!cmd_take(server, arrival, &pair->client)) {
+		free(pair);
+		return;
+	}
+	listen->taken = true;
+	mux_timer_stop(&listen->first);
+	if (!options->keep_open)
+		server_stop(server);
+	pair->listen = listen;
+	pair->open = 1;
+	pair->next = listen->pairs;
+	pair->link = &listen->pairs;
+	if (pair->next)
+		pair->next->link = &pair->next;
+	listen->pairs = pair;
+	pair->dial = dial_start(
+		listen->cmd.mux, options->to, &options->socket, 0, dialled, pair);
+	if (!pair->dial)
+		connection_close(&pair->client, 0, client_closed);
+}
+
+static void nobody_came(struct mux_timer *timer)
+{
+	struct listen_relay *listen = container_of(timer, struct listen_relay, first);
+
+	listen->cmd.status = cmd_listen_timed_out(listen->cmd.options);
+	server_close(&listen->server);
+}
+
+static void stop(struct cmd *cmd)
+{
+	struct listen_relay *listen = container_of(cmd, struct listen_relay, cmd);
+	struct relayed *next;
+
+	mux_timer_stop(&listen->first);
+	server_stop(&listen->server);
+	if (!listen->pairs)
+		server_close(&listen->server);
+	for (struct relayed *pair = listen->pairs; pair; pair = next) {
+		next = pair->next;
+		if (pair->relaying) {
+			relay_drain(&pair->relay);
+		} else if (pair->dial) {
+			dial_cancel(pair->dial);
+			pair->dial = NULL;
+			connection_close(&pair->client, 0, client_closed);
+		}
+	}
+}
+
+int cmd_listen_relay(const struct options *options)
+{
+	struct listen_relay listen = { .server = { .owner = &listen, .arrived = arrived } };
+	int status = cmd_open(&listen.cmd, options, stop);
+
+	if (status)
+		return status;
+	if (cmd_serve(&listen.cmd, &listen.server) && options->timeout)
+		mux_timer_start(listen.cmd.mux, &listen.first, options->timeout, nobody_came);
+	return cmd_run(&listen.cmd);
+}

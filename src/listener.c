@@ -1,0 +1,185 @@
+#include "listener.h"
+
+#include "resolve.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How long to wait for descriptors before accepting is tried again, in milliseconds. */
+enum { PAUSE = 100 };
+
+static void accept_next(struct listener_socket *socket);
+
+static void pause_over(struct mux_timer *timer)
+{
+	struct listener *listener = container_of(timer, struct listener, pause);
+
+	for (size_t i = 0; listener->running && i < listener->count; i++)
+		accept_next(&listener->sockets[i]);
+}
+
+static void accepted(struct mux_op *op, ssize_t result)
+{
+	struct listener_socket *socket = container_of(op, struct listener_socket, op);
+	struct listener *listener = socket->listener;
+
+	if (result == -ECANCELED)
+		return;
+	if (result < 0) {
+		if (!listener->in_trouble)
+			listener->troubled(listener, (int)result);
+		listener->in_trouble = true;
+		mux_timer_start(listener->mux, &listener->pause, PAUSE, pause_over);
+		return;
+	}
+	listener->in_trouble = false;
+	listener->accepted(listener, op->accepted, &socket->peer);
+	accept_next(socket);
+}
+
+static void accept_next(struct listener_socket *socket)
+{
+	struct listener *listener = socket->listener;
+
+	if (listener->running && !socket->io.reading && !mux_timer_armed(&listener->pause))
+		mux_accept(&socket->io, &socket->op, &socket->peer, accepted);
+}
+
+static void set_port(struct os_address *at, const struct os_address *like)
+{
+	in_port_t port = like->u.any.sa_family == AF_INET6 ? like->u.v6.sin6_port
+							   : like->u.v4.sin_port;
+
+	if (at->u.any.sa_family == AF_INET6)
+		at->u.v6.sin6_port = port;
+	else
+		at->u.v4.sin_port = port;
+}
+
+static int open_one(struct listener *listener, struct os_address *at,
+	const struct socket_options *options)
+{
+	struct listener_socket *socket = &listener->sockets[listener->count];
+	bool local = at->u.any.sa_family == AF_UNIX;
+
+	if (listener->count && !local)
+		set_port(at, &listener->sockets[0].bound);
+
+	mux_fd fd = socket_listen(listener->scheme, at, options);
+
+	if (fd < 0)
+		return fd;
+
+	int error = mux_attach(listener->mux, &socket->io, fd, OS_SOCKET);
+
+	if (error) {
+		os_close(fd);
+		return error;
+	}
+	socket->listener = listener;
+	socket_bound(fd, &socket->bound);
+	socket_file_note(&socket->file, at);
+	listener->count++;
+	listener->open++;
+	return 0;
+}
+
+/* Without a host: one IPv6 socket that serves IPv4 too, or IPv4 alone where there is no IPv6. */
+static void everywhere(struct os_address *found, size_t *count, const struct address *address)
+{
+	if (*address->host || address_is_local(address) || address->family != AF_UNSPEC)
+		return;
+	for (size_t i = 0; i < *count; i++)
+		if (found[i].u.any.sa_family == AF_INET6 && i > 0) {
+			struct os_address first = found[0];
+
+			found[0] = found[i];
+			found[i] = first;
+		}
+}
+
+int listener_open(struct listener *listener, struct mux *mux, const struct address *address,
+	const struct socket_options *options)
+{
+	struct socket_options own = *options;
+	struct os_address *found;
+	size_t count;
+	int error = resolve_now(address, true, &found, &count);
+
+	if (error)
+		return error;
+	listener->mux = mux;
+	listener->scheme = address->scheme;
+	listener->sockets = calloc(count, sizeof(*listener->sockets));
+	if (!listener->sockets) {
+		free(found);
+		return -ENOMEM;
+	}
+	everywhere(found, &count, address);
+	own.v6_only = *address->host || address->family != AF_UNSPEC;
+	for (size_t i = 0; i < count; i++) {
+		int failed = open_one(listener, &found[i], &own);
+
+		if (!failed && !*address->host && !own.v6_only)
+			break; /* one socket serves both families */
+		if (failed)
+			error = failed;
+		if (failed && failed != -EAFNOSUPPORT && failed != -EADDRNOTAVAIL)
+			break;
+	}
+	free(found);
+	/* a name may have an address of a family that this machine lacks; one is enough */
+	if (listener->count && (error == -EAFNOSUPPORT || error == -EADDRNOTAVAIL))
+		error = 0;
+	if (error)
+		listener_close(listener);
+	return error;
+}
+
+void listener_resume(struct listener *listener)
+{
+	listener->running = true;
+	for (size_t i = 0; i < listener->count; i++)
+		accept_next(&listener->sockets[i]);
+}
+
+void listener_pause(struct listener *listener)
+{
+	listener->running = false;
+	for (size_t i = 0; i < listener->count; i++)
+		mux_cancel(&listener->sockets[i].op);
+}
+
+static void socket_closed(struct mux_io *io)
+{
+	struct listener_socket *socket = container_of(io, struct listener_socket, io);
+	struct listener *listener = socket->listener;
+
+	if (--listener->open == 0) {
+		free(listener->sockets);
+		listener->sockets = NULL;
+	}
+}
+
+void listener_close(struct listener *listener)
+{
+	if (listener->closing)
+		return;
+	listener->closing = true;
+	listener->running = false;
+	if (listener->mux)
+		mux_timer_stop(&listener->pause);
+	for (size_t i = 0; i < listener->count; i++) {
+		socket_file_remove(&listener->sockets[i].file);
+		mux_close(&listener->sockets[i].io, socket_closed);
+	}
+	if (!listener->count)
+		free(listener->sockets);
+	listener->count = 0;
+}
+
+bool listener_closed(const struct listener *listener)
+{
+	return !listener->open;
+}

@@ -1,0 +1,91 @@
+/*
+ * epoll(7), level- and edge-triggered. An edge-triggered handle is registered once for both
+ * directions, and for EPOLLRDHUP, which announces an end that a short read would hide.
+ */
+#include "mux_backend.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+enum { BATCH = 256 };
+
+struct epoll_state {
+	int fd;
+	struct epoll_event events[BATCH];
+};
+
+static int epoll_open(void **state)
+{
+	struct epoll_state *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->fd = epoll_create1(EPOLL_CLOEXEC);
+	if (s->fd < 0) {
+		free(s);
+		return -errno;
+	}
+	*state = s;
+	return 0;
+}
+
+static void epoll_close(void *state)
+{
+	struct epoll_state *s = state;
+
+	close(s->fd);
+	free(s);
+}
+
+static int epoll_want(void *state, struct mux_io *io, unsigned interest)
+{
+	struct epoll_state *s = state;
+	struct epoll_event event = { .data.ptr = io };
+	int operation = EPOLL_CTL_MOD;
+
+	if (interest & MUX_READ)
+		event.events |= EPOLLIN;
+	if (interest & MUX_WRITE)
+		event.events |= EPOLLOUT;
+	if (io->edge)
+		event.events |= EPOLLET | EPOLLRDHUP;
+	if (!interest)
+		operation = EPOLL_CTL_DEL;
+	else if (!io->wanted)
+		operation = EPOLL_CTL_ADD;
+	return epoll_ctl(s->fd, operation, io->fd, &event) < 0 ? -errno : 0;
+}
+
+static int epoll_wait_ready(void *state, int timeout)
+{
+	struct epoll_state *s = state;
+	int ready = epoll_wait(s->fd, s->events, BATCH, timeout);
+
+	if (ready < 0)
+		return errno == EINTR ? 0 : -errno;
+	for (int i = 0; i < ready; i++) {
+		uint32_t happened = s->events[i].events;
+		unsigned events = 0;
+
+		if (happened & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+			events |= MUX_READ;
+		if (happened & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+			events |= MUX_WRITE;
+		if (happened & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+			events |= MUX_HANGUP;
+		mux_io_ready(s->events[i].data.ptr, events);
+	}
+	return 0;
+}
+
+const struct mux_backend mux_epoll = {
+	.name = "epoll",
+	.has_edge = true,
+	.descriptor_limit = 0,
+	.open = epoll_open,
+	.close = epoll_close,
+	.want = epoll_want,
+	.wait = epoll_wait_ready,
+};

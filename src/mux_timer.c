@@ -1,0 +1,126 @@
+/*
+ * Timers: a binary heap of pointers to the callers' timers. An idle timeout moves later at every
+ * byte, so moving later only changes `due`; the heap stays ordered by `key`, and a timer that comes
+ * to its key before it is due sinks to its new place then.
+ */
+#include "mux_loop.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void place(struct mux *mux, struct mux_timer *timer, size_t position)
+{
+	mux->heap[position] = timer;
+	timer->position = position;
+}
+
+static void sift_up(struct mux *mux, struct mux_timer *timer)
+{
+	size_t at = timer->position;
+
+	for (; at > 1 && mux->heap[at / 2]->key > timer->key; at /= 2)
+		place(mux, mux->heap[at / 2], at);
+	place(mux, timer, at);
+}
+
+static void sift_down(struct mux *mux, struct mux_timer *timer)
+{
+	size_t at = timer->position;
+
+	for (size_t child; (child = 2 * at) <= mux->timers; at = child) {
+		if (child < mux->timers && mux->heap[child + 1]->key < mux->heap[child]->key)
+			child++;
+		if (mux->heap[child]->key >= timer->key)
+			break;
+		place(mux, mux->heap[child], at);
+	}
+	place(mux, timer, at);
+}
+
+static void insert(struct mux *mux, struct mux_timer *timer)
+{
+	if (mux->timers + 1 >= mux->heap_room) {
+		size_t room = mux->heap_room ? 2 * mux->heap_room : 16;
+		struct mux_timer **heap = realloc(mux->heap, room * sizeof(*heap));
+
+		if (!heap) { /* a deadline that silently never comes would be a lie */
+			fputs("muxcat: out of memory\n", stderr);
+			abort();
+		}
+		mux->heap = heap;
+		mux->heap_room = room;
+	}
+	timer->mux = mux;
+	timer->position = ++mux->timers;
+	sift_up(mux, timer);
+}
+
+void mux_timer_start(
+	struct mux *mux, struct mux_timer *timer, uint64_t delay, mux_expired *expired)
+{
+	if (mux->timers == 0) /* the turn's clock is only read while there are timers */
+		mux->now = os_now();
+	timer->expired = expired;
+	timer->due = mux->now + delay;
+	if (!timer->position) {
+		timer->key = timer->due;
+		insert(mux, timer);
+	} else if (timer->due < timer->key) {
+		timer->key = timer->due;
+		sift_up(mux, timer);
+	}
+}
+
+void mux_timer_stop(struct mux_timer *timer)
+{
+	struct mux *mux = timer->mux;
+	size_t position = timer->position;
+
+	if (!position)
+		return;
+	timer->position = 0;
+
+	struct mux_timer *last = mux->heap[mux->timers--];
+
+	if (last != timer) {
+		last->position = position;
+		sift_up(mux, last);
+		sift_down(mux, last);
+	}
+}
+
+bool mux_timer_armed(const struct mux_timer *timer)
+{
+	return timer->position != 0;
+}
+
+void mux_timers_run(struct mux *mux)
+{
+	/* Each at most once a turn: one that arms itself anew for now must not keep the loop. */
+	for (size_t left = mux->timers; left && mux->timers; left--) {
+		struct mux_timer *timer = mux->heap[1];
+
+		if (timer->key > mux->now)
+			return;
+		if (timer->due > mux->now) {
+			timer->key = timer->due;
+			sift_down(mux, timer);
+			continue;
+		}
+		mux_timer_stop(timer);
+		timer->expired(timer);
+	}
+}
+
+int mux_timers_wait(const struct mux *mux)
+{
+	if (!mux->timers)
+		return -1;
+
+	uint64_t key = mux->heap[1]->key;
+
+	if (key <= mux->now)
+		return 0;
+	return key - mux->now > INT_MAX ? INT_MAX : (int)(key - mux->now);
+}

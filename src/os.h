@@ -1,0 +1,125 @@
+/*
+ * All that differs between systems and is no event mechanism: descriptors, single non-blocking
+ * calls on them, the clock, threads' wake-ups, signals, and how stdin and stdout are taken over.
+ *
+ * Every function that can fail returns a negative errno value; none sets errno for its caller.
+ */
+#ifndef MUXCAT_OS_H
+#define MUXCAT_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+typedef int mux_fd;
+
+/* A socket address with its length; family 0 (AF_UNSPEC) and length 0 mean none. */
+struct os_address {
+	socklen_t length;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+		struct sockaddr_un local;
+	} u;
+};
+
+/* How a descriptor is read and written without ever blocking. */
+enum os_kind {
+	OS_SOCKET,      /* per-call flags: MSG_DONTWAIT, MSG_NOSIGNAL */
+	OS_NONBLOCKING, /* O_NONBLOCK is set on a description that is ours alone */
+	OS_SHARED,      /* a blocking description that others hold too: only after readiness */
+	OS_FILE,        /* a regular file or a device that is always ready */
+};
+
+/*
+ * One try to move bytes. Returns the count, 0 at end of file (reads), -EAGAIN when it would block.
+ * EINTR is retried. `size` and `length` are bytes. A write to an OS_SHARED pipe moves PIPE_BUF bytes
+ * at most, which pipe(7) promises not to block once poll(2) has called it writable.
+ */
+ssize_t os_read(mux_fd fd, enum os_kind kind, void *into, size_t size);
+ssize_t os_write(mux_fd fd, enum os_kind kind, const void *from, size_t length);
+
+/*
+ * One datagram; `from` (may be NULL) gets the sender, with length 0 if it has no name; `to` may be
+ * NULL when the socket is connected.
+ */
+ssize_t os_recvfrom(mux_fd fd, void *into, size_t size, struct os_address *from);
+ssize_t os_sendto(mux_fd fd, const void *data, size_t length, const struct os_address *to);
+
+/*
+ * Accept one connection; returns the new descriptor, which is non-blocking and close-on-exec.
+ * Errors that belong to the connection and not to the listener (accept(2), "Error handling") are
+ * returned as -ECONNABORTED.
+ */
+mux_fd os_accept(mux_fd fd, struct os_address *peer);
+
+/* Start a connect: 0, -EINPROGRESS, or what failed. os_connect_result tells how it ended. */
+int os_connect(mux_fd fd, const struct os_address *to);
+int os_connect_result(mux_fd fd);
+
+/* Send the end of the stream (TCP's FIN); a socket only. */
+int os_shutdown_write(mux_fd fd);
+
+void os_close(mux_fd fd);
+
+/* Bytes given to the kernel that the peer has not acknowledged (Unix: not read); 0 if unknown. */
+size_t os_unsent(mux_fd fd);
+
+/* Milliseconds on a clock that never jumps. */
+uint64_t os_now(void);
+
+/* A descriptor that wakes a waiting loop. os_wake may be called by any thread or signal handler. */
+struct os_waker {
+	mux_fd read_end;
+	mux_fd write_end;
+};
+int os_waker_open(struct os_waker *waker);
+void os_waker_close(struct os_waker *waker);
+void os_wake(const struct os_waker *waker);
+void os_waker_drain(const struct os_waker *waker);
+
+/*
+ * stdin and stdout, taken over without changing a description that others may share: sockets are
+ * used with per-call flags, pipes and terminals are opened anew for writing, the rest stays as it
+ * is. Returns a new descriptor, the caller's to close, and its kind.
+ */
+mux_fd os_stdin(enum os_kind *kind);
+mux_fd os_stdout(enum os_kind *kind);
+
+/*
+ * Give up descriptor `number` (0 or 1) itself, so that whoever is at its other end sees it closed;
+ * /dev/null takes its place, or a socket would.
+ */
+void os_release_standard(int number);
+
+/*
+ * Before anything is opened: puts /dev/null, for reading, where descriptors 0 to 2 are closed, so
+ * that no socket becomes stdout. A closed stdin is then at its end; a closed stdout fails (EBADF).
+ */
+void os_guard_standard(void);
+
+bool os_is_terminal(mux_fd fd);
+
+/* Raises the limit of open descriptors to what the system allows. */
+void os_raise_descriptor_limit(void);
+
+/*
+ * Catch SIGINT and SIGTERM: `caught(signal)` runs inside the handler. A second signal ends the
+ * process at once. SIGPIPE is ignored from here on; os_pipe_was_ignored tells if it was before.
+ */
+void os_catch_signals(void (*caught)(int signal));
+bool os_pipe_was_ignored(void);
+
+/* End the process by `signal`, as if it had never been caught. Does not return. */
+_Noreturn void os_die_by(int signal);
+
+/* The system's words for an error (a negative errno value). Valid until the next call. */
+const char *os_error(int error);
+
+#endif

@@ -1,0 +1,321 @@
+#include "os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/sockios.h>
+
+/* EWOULDBLOCK may be another number than EAGAIN elsewhere; the core knows one. */
+static int failure(void)
+{
+	return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+}
+
+/*
+ * Readiness says that a read will not block, unless somebody who shares the description was
+ * quicker. RWF_NOWAIT closes that gap where the kernel has it for this kind of file.
+ */
+static ssize_t read_shared(mux_fd fd, void *into, size_t size)
+{
+	struct iovec vector = { into, size };
+	ssize_t n = preadv2(fd, &vector, 1, -1, RWF_NOWAIT);
+
+	if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL))
+		n = read(fd, into, size);
+	return n;
+}
+
+ssize_t os_read(mux_fd fd, enum os_kind kind, void *into, size_t size)
+{
+	ssize_t n;
+
+	do {
+		if (kind == OS_SOCKET)
+			n = recv(fd, into, size, MSG_DONTWAIT);
+		else if (kind == OS_SHARED)
+			n = read_shared(fd, into, size);
+		else
+			n = read(fd, into, size);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? failure() : n;
+}
+
+ssize_t os_write(mux_fd fd, enum os_kind kind, const void *from, size_t length)
+{
+	ssize_t n;
+
+	if (kind == OS_SHARED && length > PIPE_BUF)
+		length = PIPE_BUF;
+	do {
+		if (kind == OS_SOCKET)
+			n = send(fd, from, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+		else
+			n = write(fd, from, length);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? failure() : n;
+}
+
+ssize_t os_recvfrom(mux_fd fd, void *into, size_t size, struct os_address *from)
+{
+	ssize_t n;
+
+	do {
+		if (from)
+			from->length = sizeof(from->u);
+		n = recvfrom(fd, into, size, MSG_DONTWAIT, from ? &from->u.any : NULL,
+			from ? &from->length : NULL);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? failure() : n;
+}
+
+ssize_t os_sendto(mux_fd fd, const void *data, size_t length, const struct os_address *to)
+{
+	ssize_t n;
+
+	do {
+		n = sendto(fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL, to ? &to->u.any : NULL,
+			to ? to->length : 0);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? failure() : n;
+}
+
+mux_fd os_accept(mux_fd fd, struct os_address *peer)
+{
+	struct os_address unused;
+	struct os_address *from = peer ? peer : &unused;
+
+	from->length = sizeof(from->u);
+
+	int accepted = accept4(fd, &from->u.any, &from->length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (accepted >= 0)
+		return accepted;
+	switch (errno) {
+	case EINTR:
+	case ECONNABORTED:
+	case EPROTO:
+	case ENETDOWN:
+	case ENOPROTOOPT:
+	case EHOSTDOWN:
+	case ENONET:
+	case EHOSTUNREACH:
+	case EOPNOTSUPP:
+	case ENETUNREACH:
+		return -ECONNABORTED;
+	default:
+		return failure();
+	}
+}
+
+int os_connect(mux_fd fd, const struct os_address *to)
+{
+	if (connect(fd, &to->u.any, to->length) == 0)
+		return 0;
+	/* an interrupted connect goes on in the background (connect(2)) */
+	return errno == EINTR ? -EINPROGRESS : failure();
+}
+
+int os_connect_result(mux_fd fd)
+{
+	int error = 0;
+	socklen_t length = sizeof(error);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
+		return -errno;
+	return -error;
+}
+
+int os_shutdown_write(mux_fd fd)
+{
+	return shutdown(fd, SHUT_WR) < 0 ? -errno : 0;
+}
+
+void os_close(mux_fd fd)
+{
+	close(fd);
+}
+
+size_t os_unsent(mux_fd fd)
+{
+	int unsent = 0;
+
+	return ioctl(fd, SIOCOUTQ, &unsent) < 0 || unsent < 0 ? 0 : (size_t)unsent;
+}
+
+uint64_t os_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+int os_waker_open(struct os_waker *waker)
+{
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	waker->read_end = waker->write_end = fd;
+	return 0;
+}
+
+void os_waker_close(struct os_waker *waker)
+{
+	close(waker->read_end);
+}
+
+void os_wake(const struct os_waker *waker)
+{
+	int saved = errno; /* a signal handler must leave it */
+	uint64_t one = 1;
+
+	while (write(waker->write_end, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+	errno = saved;
+}
+
+/* ---- stdin and stdout ---- */
+
+void os_guard_standard(void)
+{
+	for (int number = 0; number < 3; number++) {
+		if (fcntl(number, F_GETFD) >= 0 || errno != EBADF)
+			continue;
+		/* the lowest free number is this one: reads end at once, writes fail with EBADF */
+		if (open("/dev/null", O_RDONLY) != number)
+			_exit(1);
+	}
+}
+
+/* The same description under a number of its own, which may be closed without freeing 0 or 1. */
+static mux_fd above_standard(mux_fd fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	return copy < 0 ? -errno : copy;
+}
+
+static enum os_kind kind_of(mux_fd fd)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) < 0 || S_ISREG(status.st_mode) || S_ISBLK(status.st_mode) ||
+		S_ISDIR(status.st_mode))
+		return OS_FILE;
+	return S_ISSOCK(status.st_mode) ? OS_SOCKET : OS_SHARED;
+}
+
+mux_fd os_stdin(enum os_kind *kind)
+{
+	*kind = kind_of(0);
+	return above_standard(0);
+}
+
+mux_fd os_stdout(enum os_kind *kind)
+{
+	*kind = kind_of(1);
+	if (*kind == OS_SHARED && (fcntl(1, F_GETFL) & O_ACCMODE) != O_RDONLY) {
+		/* a description of our own, so that O_NONBLOCK is nobody else's (proc(5), fd/) */
+		int fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+		if (fd >= 0) {
+			*kind = OS_NONBLOCKING;
+			return fd;
+		}
+	}
+	return above_standard(1);
+}
+
+void os_release_standard(int number)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (null >= 0) {
+		dup2(null, number);
+		close(null);
+	} else {
+		close(number);
+	}
+}
+
+bool os_is_terminal(mux_fd fd)
+{
+	return isatty(fd);
+}
+
+void os_raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+/* ---- signals ---- */
+
+static void (*on_signal)(int);
+static bool pipe_ignored;
+
+static void handle(int signal)
+{
+	on_signal(signal);
+}
+
+void os_catch_signals(void (*caught)(int))
+{
+	struct sigaction action;
+	struct sigaction before;
+
+	memset(&action, 0, sizeof(action));
+	sigemptyset(&action.sa_mask);
+	on_signal = caught;
+	action.sa_handler = handle;
+	action.sa_flags = (int)SA_RESETHAND; /* the second one ends the process */
+	for (int i = 0; i < 2; i++) {
+		int signal = i == 0 ? SIGINT : SIGTERM;
+
+		/* nohup and background shells ignore it on purpose: leave it so */
+		if (sigaction(signal, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+			sigaction(signal, &action, NULL);
+	}
+	action.sa_handler = SIG_IGN;
+	action.sa_flags = 0;
+	sigaction(SIGPIPE, &action, &before);
+	pipe_ignored = before.sa_handler == SIG_IGN;
+}
+
+bool os_pipe_was_ignored(void)
+{
+	return pipe_ignored;
+}
+
+void os_die_by(int number)
+{
+	sigset_t set;
+
+	signal(number, SIG_DFL);
+	sigemptyset(&set);
+	sigaddset(&set, number);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	raise(number);
+	_exit(128 + number);
+}
+
+const char *os_error(int error)
+{
+	return strerror(-error);
+}

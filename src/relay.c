@@ -1,0 +1,228 @@
+#include "relay.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void received(
+	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n);
+
+static struct relay_flow *flow_from(struct stream *stream)
+{
+	struct relay *relay = stream->owner;
+
+	return &relay->flow[stream == relay->left ? RELAY_RIGHTWARD : RELAY_LEFTWARD];
+}
+
+static struct relay_flow *flow_to(struct stream *stream)
+{
+	struct relay *relay = stream->owner;
+
+	return &relay->flow[stream == relay->left ? RELAY_LEFTWARD : RELAY_RIGHTWARD];
+}
+
+static void finish(struct relay *relay, enum relay_reason reason)
+{
+	if (relay->finished)
+		return;
+	relay->finished = true;
+	relay->reason = relay->error ? RELAY_FAILED : reason;
+	mux_timer_stop(&relay->timer);
+	stream_watch_idle(relay->right, 0, NULL);
+	for (int way = 0; way < 2; way++) {
+		stream_stop_recv(relay->flow[way].from);
+		mux_buf_unref(relay->flow[way].buf);
+		relay->flow[way].buf = NULL;
+	}
+	relay->done(relay);
+}
+
+static void time_over(struct mux_timer *timer)
+{
+	struct relay *relay = container_of(timer, struct relay, timer);
+	uint64_t quiet = mux_now(relay->mux) - stream_moved_at(relay->right);
+	uint64_t linger = (uint64_t)relay->policy.linger;
+
+	/* a datagram side counts from its last datagram, a linger from the end of input */
+	if (relay->right->datagram && quiet < linger)
+		mux_timer_start(relay->mux, timer, linger - quiet, time_over);
+	else
+		relay_drain(relay);
+}
+
+static void idle(struct stream *stream)
+{
+	finish(stream->owner, RELAY_IDLE);
+}
+
+/* Called when a way has just ended: is that the end of it all? */
+static void check_end(struct relay *relay)
+{
+	const struct relay_policy *policy = &relay->policy;
+	bool rightward_over = relay->flow[RELAY_RIGHTWARD].over;
+	bool leftward_over = relay->flow[RELAY_LEFTWARD].over;
+
+	if (relay->finished)
+		return;
+	if (rightward_over && leftward_over)
+		finish(relay, RELAY_ENDED);
+	else if (relay->draining)
+		return;
+	else if (leftward_over && policy->end_on_right_eof)
+		finish(relay, RELAY_ENDED);
+	else if (rightward_over && policy->end_on_left_eof)
+		finish(relay, RELAY_ENDED);
+	else if (leftward_over && relay->left->datagram)
+		finish(relay, RELAY_ENDED); /* nobody will ever end the other way */
+	else if (rightward_over && !policy->closed[RELAY_RIGHTWARD] && policy->linger >= 0)
+		mux_timer_start(relay->mux, &relay->timer, (uint64_t)policy->linger, time_over);
+}
+
+static void end_flow(struct relay_flow *flow)
+{
+	mux_buf_unref(flow->buf);
+	flow->buf = NULL;
+	flow->over = true;
+	stream_stop_recv(flow->from);
+	check_end(flow->relay);
+}
+
+static void fail(struct relay *relay, int error, struct stream *stream, bool sending)
+{
+	if (relay->error)
+		return;
+	relay->error = error;
+	relay->failed = stream;
+	relay->failed_sending = sending;
+}
+
+/* The end of `from` was reached, and all it sent is written. */
+static void pass_end(struct relay_flow *flow)
+{
+	bool to_right = flow->to == flow->relay->right;
+
+	if (flow->to && !(to_right && flow->relay->policy.no_shutdown))
+		stream_shutdown(flow->to);
+	end_flow(flow);
+}
+
+static void pull(struct relay_flow *flow)
+{
+	if (flow->relay->draining)
+		end_flow(flow);
+	else
+		stream_recv(flow->from, received);
+}
+
+/*
+ * A send failed, so its receiver takes no more. What it still sends us is received to its end: a
+ * peer that resets may have answered before.
+ */
+static void send_failed(struct relay_flow *flow, int error)
+{
+	struct relay *relay = flow->relay;
+
+	fail(relay, error, flow->to, true);
+	if (flow->to == relay->left && !flow->to->duplex)
+		finish(relay, RELAY_FAILED); /* stdout: nothing more can be written anywhere */
+	else
+		end_flow(flow);
+}
+
+static void send_piece(struct relay_flow *flow);
+
+static void sent(struct stream *to, ssize_t result)
+{
+	struct relay_flow *flow = flow_to(to);
+
+	if (flow->relay->finished)
+		return;
+	if (result < 0)
+		send_failed(flow, (int)result);
+	else if (flow->left)
+		send_piece(flow);
+	else
+		pull(flow);
+}
+
+static void send_piece(struct relay_flow *flow)
+{
+	size_t length = flow->left < flow->piece ? flow->left : flow->piece;
+	const unsigned char *data = flow->data;
+	struct mux_buf *buf = flow->buf;
+
+	flow->data += length;
+	flow->left -= length;
+	if (!flow->left)
+		flow->buf = NULL; /* the send holds it from here */
+	stream_send(flow->to, buf, data, length, sent);
+	if (!flow->left)
+		mux_buf_unref(buf);
+}
+
+static void received(
+	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n)
+{
+	struct relay_flow *flow = flow_from(stream);
+	struct relay *relay = flow->relay;
+
+	if (n == 0 && !stream->datagram) {
+		pass_end(flow);
+	} else if (n < 0) {
+		fail(relay, (int)n, stream, false);
+		/* nothing more will be answered either: let what is under way to `from` end there */
+		relay_drain(relay);
+		end_flow(flow);
+	} else if (!flow->to || (n == 0 && !flow->to->datagram)) {
+		pull(flow);
+	} else {
+		flow->buf = mux_buf_ref(buf);
+		flow->data = data;
+		flow->left = (size_t)n;
+		flow->piece = flow->to->datagram && !stream->datagram ? STREAM_DATAGRAM_PIECE
+								       : (size_t)n;
+		send_piece(flow);
+	}
+}
+
+static void start_flow(
+	struct relay *relay, enum relay_way way, struct stream *from, struct stream *to)
+{
+	struct relay_flow *flow = &relay->flow[way];
+
+	flow->relay = relay;
+	flow->from = from;
+	flow->to = relay->policy.discard[way] ? NULL : to;
+	flow->over = relay->policy.closed[way];
+	if (!flow->over)
+		pull(flow);
+}
+
+void relay_start(struct relay *relay, struct stream *left, struct stream *right,
+	const struct relay_policy *policy, relay_done *done, void *owner)
+{
+	memset(relay, 0, sizeof(*relay));
+	relay->owner = owner;
+	relay->done = done;
+	relay->mux = left->mux;
+	relay->left = left;
+	relay->right = right;
+	relay->policy = *policy;
+	left->owner = right->owner = relay;
+	start_flow(relay, RELAY_RIGHTWARD, left, right);
+	start_flow(relay, RELAY_LEFTWARD, right, left);
+	if (policy->idle_timeout)
+		stream_watch_idle(right, policy->idle_timeout, idle);
+}
+
+void relay_drain(struct relay *relay)
+{
+	if (relay->finished || relay->draining)
+		return;
+	relay->draining = true;
+	for (int way = 0; way < 2; way++) {
+		struct relay_flow *flow = &relay->flow[way];
+
+		if (!flow->over && flow->from->receiving)
+			end_flow(flow);
+	}
+}

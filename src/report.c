@@ -1,0 +1,93 @@
+#include "report.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static int verbosity;
+
+void report_verbosity(int level)
+{
+	verbosity = level;
+}
+
+/* One write, so that lines of several processes do not mix. */
+static void print(const char *format, va_list arguments)
+{
+	char line[1024] = "muxcat: ";
+	int length = 8 + vsnprintf(line + 8, sizeof(line) - 9, format, arguments);
+
+	if (length > (int)sizeof(line) - 2)
+		length = (int)sizeof(line) - 2;
+	line[length++] = '\n';
+	fwrite(line, 1, (size_t)length, stderr);
+}
+
+void report_error(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	print(format, arguments);
+	va_end(arguments);
+}
+
+void report_warning(const char *format, ...)
+{
+	va_list arguments;
+
+	if (verbosity < 0)
+		return;
+	va_start(arguments, format);
+	print(format, arguments);
+	va_end(arguments);
+}
+
+void report_event(int level, const char *format, ...)
+{
+	va_list arguments;
+
+	if (verbosity < level)
+		return;
+	va_start(arguments, format);
+	print(format, arguments);
+	va_end(arguments);
+}
+
+void report_listening(const struct os_address *bound, enum address_scheme scheme)
+{
+	char text[ADDRESS_TEXT];
+
+	report_event(1, "listening on %s (%s)", address_socket_text(bound, text),
+		address_scheme_name(scheme));
+}
+
+static void report_peer(const char *event, const struct connection *connection)
+{
+	char text[ADDRESS_TEXT];
+
+	report_event(1, "%s %s (%s)", event, address_socket_text(&connection->peer, text),
+		address_scheme_name(connection->scheme));
+}
+
+void report_accepted(const struct connection *connection)
+{
+	report_peer("accepted", connection);
+}
+
+void report_connected(const struct connection *connection)
+{
+	report_peer("connected to", connection);
+}
+
+void report_closed(const struct connection *connection, const char *why)
+{
+	char text[ADDRESS_TEXT];
+	double seconds = (double)(os_now() - connection->opened_at) / 1000;
+
+	if (verbosity < 1)
+		return;
+	report_event(1, "closed %s: %llu bytes in, %llu bytes out, %.1f s, %s",
+		address_socket_text(&connection->peer, text),
+		(unsigned long long)connection->stream->bytes_in,
+		(unsigned long long)connection->stream->bytes_out, seconds, why);
+}

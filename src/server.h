@@ -1,0 +1,62 @@
+/*
+ * A server on an ADDRESS, whatever its transport: a listener for streams, a shared socket for
+ * datagrams. It brings arrivals, up to a number of connections at the same time; who comes beyond
+ * that waits in the backlog (streams) or is not heard (datagrams).
+ */
+#ifndef MUXCAT_SERVER_H
+#define MUXCAT_SERVER_H
+
+#include "connection.h"
+#include "listener.h"
+
+struct server;
+
+struct arrival {
+	mux_fd fd; /* of a stream; -1 for datagrams */
+	const struct os_address *peer;
+};
+
+/* Somebody has come: the receiver calls server_take or server_refuse, once. */
+typedef void server_arrived(struct server *server, const struct arrival *arrival);
+
+/* Accepting has to wait for want of descriptors or memory; it goes on by itself. */
+typedef void server_troubled(struct server *server, int error);
+
+struct server {
+	void *owner;
+	server_arrived *arrived;
+	server_troubled *troubled;
+	size_t max;   /* connections at the same time, 0 any number */
+	size_t count; /* connections taken and not left */
+	/* ---- */
+	struct mux *mux;
+	enum address_scheme scheme;
+	struct listener listener;
+	struct datagram_server datagrams;
+	bool is_datagram;
+	bool stopped;
+};
+
+/*
+ * Bind, and begin to accept. The caller has zeroed the memory and set the first fields. Blocks for
+ * the look-up. 0, or see resolve_error.
+ */
+int server_open(struct server *server, struct mux *mux, const struct address *address,
+	const struct socket_options *options);
+
+/* The addresses it is bound to: NULL when there are no more. */
+const struct os_address *server_bound(const struct server *server, size_t index);
+
+/* Make the arrival a connection, in the caller's memory; server_leave when it has been closed. */
+int server_take(
+	struct server *server, const struct arrival *arrival, struct connection *connection);
+void server_refuse(struct server *server, const struct arrival *arrival);
+void server_leave(struct server *server);
+
+/* Take no more arrivals. A stream server's sockets are closed, a Unix socket's file is removed. */
+void server_stop(struct server *server);
+
+/* The connections are closed: close what is left, so that the loop can end. */
+void server_close(struct server *server);
+
+#endif

@@ -1,0 +1,350 @@
+#include "stream.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+/* How often a gentle close asks whether the peer has everything, in milliseconds. */
+enum { LINGER_STEP = 20 };
+
+void stream_report_received(
+	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n)
+{
+	stream->receiving = false;
+	if (n > 0)
+		stream->bytes_in += (uint64_t)n;
+	if (n == 0 && !stream->datagram)
+		stream->ended = true;
+	stream->received(stream, buf, data, n);
+}
+
+void stream_report_sent(struct stream *stream, size_t moved, ssize_t result)
+{
+	stream->sending = false;
+	stream->bytes_out += moved;
+	stream->sent(stream, result);
+}
+
+/* ---- handles: sockets, and stdin with stdout ---- */
+
+static struct handle_stream *handle_of(const struct stream *stream)
+{
+	return container_of(stream, struct handle_stream, stream);
+}
+
+static void handle_received(struct mux_op *op, ssize_t n)
+{
+	struct handle_stream *handle = container_of(op, struct handle_stream, recv_op);
+
+	if (n == -ECANCELED)
+		return;
+	stream_report_received(&handle->stream, op->buf, op->data, n);
+}
+
+static void handle_recv(struct stream *stream)
+{
+	struct handle_stream *handle = handle_of(stream);
+
+	if (stream->datagram)
+		mux_recvfrom(&handle->in, &handle->recv_op, NULL, handle_received);
+	else
+		mux_recv(&handle->in, &handle->recv_op, handle_received);
+}
+
+static void handle_sent(struct mux_op *op, ssize_t result)
+{
+	struct handle_stream *handle = container_of(op, struct handle_stream, send_op);
+
+	if (result == -ECANCELED)
+		return;
+	stream_report_sent(&handle->stream, op->moved, result);
+}
+
+static void handle_send(struct stream *stream, struct mux_buf *buf, const unsigned char *data,
+	size_t length)
+{
+	struct handle_stream *handle = handle_of(stream);
+
+	if (stream->datagram)
+		mux_sendto(handle->out, &handle->send_op, buf, data, length, NULL, handle_sent);
+	else
+		mux_send(handle->out, &handle->send_op, buf, data, length, handle_sent);
+}
+
+static void handle_stop_recv(struct stream *stream)
+{
+	mux_cancel(&handle_of(stream)->recv_op);
+}
+
+static void socket_shutdown(struct stream *stream)
+{
+	os_shutdown_write(handle_of(stream)->out->fd);
+}
+
+static void socket_closed(struct mux_io *io)
+{
+	struct handle_stream *handle = container_of(io, struct handle_stream, in);
+
+	if (handle->stream.closed)
+		handle->stream.closed(&handle->stream);
+}
+
+static void socket_close(struct stream *stream)
+{
+	mux_close(&handle_of(stream)->in, socket_closed);
+}
+
+static uint64_t handle_moved_at(const struct stream *stream)
+{
+	const struct handle_stream *handle = handle_of(stream);
+	uint64_t in = handle->in.moved_at;
+	uint64_t out = handle->out->moved_at;
+
+	return in > out ? in : out;
+}
+
+static size_t handle_sending(const struct stream *stream)
+{
+	return handle_of(stream)->send_op.moved;
+}
+
+static size_t handle_unsent(const struct stream *stream)
+{
+	return os_unsent(handle_of(stream)->out->fd);
+}
+
+static const struct stream_kind socket_kind = {
+	.recv = handle_recv,
+	.send = handle_send,
+	.stop_recv = handle_stop_recv,
+	.shutdown = socket_shutdown,
+	.close = socket_close,
+	.moved_at = handle_moved_at,
+	.sending = handle_sending,
+	.unsent = handle_unsent,
+};
+
+static struct stdio_stream *stdio_of(struct stream *stream)
+{
+	return container_of(handle_of(stream), struct stdio_stream, handle);
+}
+
+static void stdio_handle_closed(struct stdio_stream *stdio)
+{
+	struct stream *stream = &stdio->handle.stream;
+
+	if (--stdio->open == 0 && stream->closed)
+		stream->closed(stream);
+}
+
+static void stdin_closed(struct mux_io *io)
+{
+	os_release_standard(0);
+	stdio_handle_closed(container_of(io, struct stdio_stream, handle.in));
+}
+
+static void stdout_closed(struct mux_io *io)
+{
+	os_release_standard(1);
+	stdio_handle_closed(container_of(io, struct stdio_stream, output));
+}
+
+static void stdio_shutdown(struct stream *stream)
+{
+	mux_close(&stdio_of(stream)->output, stdout_closed);
+}
+
+static void stdio_close(struct stream *stream)
+{
+	struct stdio_stream *stdio = stdio_of(stream);
+
+	if (!stream->shut)
+		mux_close(&stdio->output, stdout_closed);
+	mux_close(&stdio->handle.in, stdin_closed);
+}
+
+static size_t stdio_unsent(const struct stream *stream)
+{
+	(void)stream; /* a write to a file or pipe is delivered */
+	return 0;
+}
+
+static const struct stream_kind stdio_kind = {
+	.recv = handle_recv,
+	.send = handle_send,
+	.stop_recv = handle_stop_recv,
+	.shutdown = stdio_shutdown,
+	.close = stdio_close,
+	.moved_at = handle_moved_at,
+	.sending = handle_sending,
+	.unsent = stdio_unsent,
+};
+
+static void start(struct mux *mux, struct handle_stream *handle, const struct stream_kind *kind)
+{
+	memset(&handle->stream, 0, sizeof(handle->stream));
+	memset(&handle->recv_op, 0, sizeof(handle->recv_op));
+	memset(&handle->send_op, 0, sizeof(handle->send_op));
+	handle->stream.mux = mux;
+	handle->stream.kind = kind;
+}
+
+int stream_open_socket(struct mux *mux, struct handle_stream *handle, mux_fd fd, bool datagram)
+{
+	int error = mux_attach(mux, &handle->in, fd, OS_SOCKET);
+
+	if (error)
+		return error;
+	start(mux, handle, &socket_kind);
+	handle->out = &handle->in;
+	handle->stream.datagram = datagram;
+	handle->stream.duplex = true;
+	return 0;
+}
+
+int stream_open_stdio(struct mux *mux, struct stdio_stream *stdio)
+{
+	enum os_kind in_kind;
+	enum os_kind out_kind;
+	mux_fd in = os_stdin(&in_kind);
+	mux_fd out = os_stdout(&out_kind);
+	int error = in < 0 ? in : out < 0 ? out : 0;
+
+	if (!error)
+		error = mux_attach(mux, &stdio->handle.in, in, in_kind);
+	if (!error) {
+		error = mux_attach(mux, &stdio->output, out, out_kind);
+		if (error)
+			mux_detach(&stdio->handle.in);
+	}
+	if (error) {
+		if (in >= 0)
+			os_close(in);
+		if (out >= 0)
+			os_close(out);
+		return error;
+	}
+	start(mux, &stdio->handle, &stdio_kind);
+	stdio->handle.out = &stdio->output;
+	stdio->open = 2;
+	return 0;
+}
+
+bool stream_input_is_terminal(void)
+{
+	return os_is_terminal(0);
+}
+
+/* ---- every kind ---- */
+
+void stream_recv(struct stream *stream, stream_received *received)
+{
+	assert(!stream->receiving);
+	stream->receiving = true;
+	stream->received = received;
+	stream->kind->recv(stream);
+}
+
+void stream_stop_recv(struct stream *stream)
+{
+	if (!stream->receiving)
+		return;
+	stream->receiving = false;
+	stream->kind->stop_recv(stream);
+}
+
+void stream_send(struct stream *stream, struct mux_buf *buf, const unsigned char *data,
+	size_t length, stream_sent *sent)
+{
+	assert(!stream->sending && !stream->shut);
+	stream->sending = true;
+	stream->sent = sent;
+	stream->kind->send(stream, buf, data, length);
+}
+
+size_t stream_sending(const struct stream *stream)
+{
+	return stream->sending ? stream->kind->sending(stream) : 0;
+}
+
+void stream_shutdown(struct stream *stream)
+{
+	assert(!stream->sending);
+	if (stream->shut || stream->datagram)
+		return;
+	stream->kind->shutdown(stream);
+	stream->shut = true;
+}
+
+uint64_t stream_moved_at(const struct stream *stream)
+{
+	return stream->kind->moved_at(stream);
+}
+
+static void idle_check(struct mux_timer *timer)
+{
+	struct stream *stream = container_of(timer, struct stream, timer);
+	uint64_t quiet = mux_now(stream->mux) - stream_moved_at(stream);
+
+	if (quiet >= stream->idle_after)
+		stream->idle(stream);
+	else
+		mux_timer_start(stream->mux, timer, stream->idle_after - quiet, idle_check);
+}
+
+void stream_watch_idle(struct stream *stream, uint64_t after, stream_idle *idle)
+{
+	stream->idle_after = after;
+	stream->idle = idle;
+	if (after)
+		mux_timer_start(stream->mux, &stream->timer, after, idle_check);
+	else
+		mux_timer_stop(&stream->timer);
+}
+
+void stream_close(struct stream *stream, stream_closed *closed)
+{
+	mux_timer_stop(&stream->timer);
+	stream->closed = closed;
+	stream->kind->close(stream);
+}
+
+/* ---- the gentle close ---- */
+
+static void drop_received(
+	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n)
+{
+	(void)buf;
+	(void)data;
+	if (n > 0 || (n == 0 && stream->datagram))
+		stream_recv(stream, drop_received);
+	else
+		stream_close(stream, stream->closed);
+}
+
+static void linger_check(struct mux_timer *timer)
+{
+	struct stream *stream = container_of(timer, struct stream, timer);
+
+	if (!stream->kind->unsent(stream) || mux_now(stream->mux) >= stream->linger_until)
+		stream_close(stream, stream->closed);
+	else
+		mux_timer_start(stream->mux, timer, LINGER_STEP, linger_check);
+}
+
+void stream_close_gently(struct stream *stream, uint64_t patience, stream_closed *closed)
+{
+	mux_timer_stop(&stream->timer);
+	if (stream->sending || stream->datagram || stream->ended) {
+		stream_close(stream, closed);
+		return;
+	}
+	stream_shutdown(stream);
+	stream->closed = closed;
+	mux_timer_start(stream->mux, &stream->timer, 0, linger_check);
+	stream->linger_until = mux_now(stream->mux) + patience;
+	if (stream->receiving)
+		stream->received = drop_received;
+	else
+		stream_recv(stream, drop_received);
+}

@@ -1,0 +1,130 @@
+/*
+ * An ordered stream of bytes (or, over datagrams, of datagrams), whatever is under it: a socket, the
+ * stdin/stdout pair, one peer of a datagram server. What is above (relay, hub, the commands) knows
+ * only this.
+ *
+ * A stream reads and writes independently: one receive and one send at most are outstanding, and
+ * each gets one callback, from the loop and never from inside the call. Streams live in the caller's
+ * memory until stream_closed.
+ */
+#ifndef MUXCAT_STREAM_H
+#define MUXCAT_STREAM_H
+
+#include "mux.h"
+
+struct stream;
+
+/*
+ * n > 0: `data` holds n bytes in `buf`, lent as in mux_recv. n < 0: an error. 0: the end, or on a
+ * datagram stream an empty datagram (there is no end).
+ */
+typedef void stream_received(
+	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n);
+typedef void stream_sent(struct stream *stream, ssize_t result);
+typedef void stream_closed(struct stream *stream);
+typedef void stream_idle(struct stream *stream);
+
+/*
+ * What is under a stream provides: each as the stream_ function of its name. `unsent` is the bytes
+ * that the peer has not acknowledged. What comes of recv and send goes to stream_report_*.
+ */
+struct stream_kind {
+	void (*recv)(struct stream *stream);
+	void (*send)(struct stream *stream, struct mux_buf *buf, const unsigned char *data,
+		size_t length);
+	void (*stop_recv)(struct stream *stream);
+	void (*shutdown)(struct stream *stream);
+	void (*close)(struct stream *stream);
+	uint64_t (*moved_at)(const struct stream *stream);
+	size_t (*sending)(const struct stream *stream);
+	size_t (*unsent)(const struct stream *stream);
+};
+
+void stream_report_received(
+	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n);
+void stream_report_sent(struct stream *stream, size_t moved, ssize_t result);
+
+/* What is read from a stream is cut into datagrams of this size at most, as nc does it. */
+enum { STREAM_DATAGRAM_PIECE = 16 * 1024 };
+
+struct stream {
+	const struct stream_kind *kind;
+	struct mux *mux;
+	void *owner;
+	stream_received *received;
+	stream_sent *sent;
+	stream_closed *closed;
+	stream_idle *idle;
+	struct mux_timer timer; /* the idle timeout, then the lingering close's */
+	uint64_t idle_after;
+	uint64_t bytes_in;
+	uint64_t bytes_out;
+	uint64_t linger_until;
+	bool datagram; /* no end of file, no half-close; sends keep their boundaries */
+	bool duplex;   /* one connection both ways, rather than an input and an output */
+	bool receiving;
+	bool sending;
+	bool ended;    /* the end of input has been received */
+	bool shut;     /* our end has been sent */
+};
+
+/* A stream over one socket, or over a descriptor to read and another to write. */
+struct handle_stream {
+	struct stream stream;
+	struct mux_io in;
+	struct mux_op recv_op;
+	struct mux_op send_op;
+	struct mux_io *out;
+};
+
+struct stdio_stream {
+	struct handle_stream handle;
+	struct mux_io output;
+	unsigned open; /* handles not closed yet */
+};
+
+/*
+ * Make a stream of a connected socket. Takes the fd on success; -EMFILE as mux_attach. The memory
+ * need not be initialised; `owner` is the caller's to set.
+ */
+int stream_open_socket(struct mux *mux, struct handle_stream *handle, mux_fd fd, bool datagram);
+
+/* Make a stream of stdin (what is received) and stdout (where sends go). 0 or a negative errno. */
+int stream_open_stdio(struct mux *mux, struct stdio_stream *stdio);
+
+void stream_recv(struct stream *stream, stream_received *received);
+
+/* Take back a stream_recv: its callback does not come. */
+void stream_stop_recv(struct stream *stream);
+
+/* Send all of `data`, which lies in `buf` and is held until the callback. */
+void stream_send(struct stream *stream, struct mux_buf *buf, const unsigned char *data,
+	size_t length, stream_sent *sent);
+
+/* Bytes of the outstanding send that have gone so far. */
+size_t stream_sending(const struct stream *stream);
+
+/* Half-close: send the end (TCP FIN; stdout is closed). No send may be outstanding. */
+void stream_shutdown(struct stream *stream);
+
+/* mux_now() when a byte last moved, either way. */
+uint64_t stream_moved_at(const struct stream *stream);
+
+/* Call `idle` once nothing has moved, either way, for `after` milliseconds. 0 turns it off. */
+void stream_watch_idle(struct stream *stream, uint64_t after, stream_idle *idle);
+
+/* Close at once; outstanding operations end without a callback. `closed` may be NULL. */
+void stream_close(struct stream *stream, stream_closed *closed);
+
+/*
+ * Close without losing what was sent. To close a TCP socket while unread input is there or comes
+ * resets the connection (RFC 1122, 4.2.2.13) and the peer may lose what it has not read: so
+ * half-close, and read and drop until the peer has acknowledged everything, or ends, or `patience`
+ * milliseconds have passed.
+ */
+void stream_close_gently(struct stream *stream, uint64_t patience, stream_closed *closed);
+
+/* stdin and stdout are terminals? */
+bool stream_input_is_terminal(void);
+
+#endif

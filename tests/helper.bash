@@ -1,0 +1,86 @@
+# Loaded by every test file. MUXCAT_BUILD is the build folder, MUXCAT_FLAGS the backend's options.
+#
+# The rules: no sleep to wait for something, no fixed port, every process started is waited for or
+# ended by its id, everything is written below $BATS_TEST_TMPDIR.
+
+MUXCAT_BUILD=${MUXCAT_BUILD:-$BATS_TEST_DIRNAME/../build}
+MUXCAT=$MUXCAT_BUILD/muxcat
+MUXCAT_FLAGS=${MUXCAT_FLAGS:---backend=epoll}
+
+# Every wait for something ends after this many seconds.
+PATIENCE=${PATIENCE:-20}
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return 1
+	started=()
+}
+
+teardown() {
+	local pid
+	for pid in "${started[@]}"; do
+		kill -KILL "$pid" 2>/dev/null || true
+		wait "$pid" 2>/dev/null || true
+	done
+	# what a sanitizer has to say fails the test
+	if grep -lE 'ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:' ./*err* 2>/dev/null; then
+		cat ./*err*
+		return 1
+	fi
+}
+
+# muxcat with the backend under test. Bounded, so that a hang is a failure.
+mc() {
+	# shellcheck disable=SC2086 # a list of options
+	timeout -k 1 "$PATIENCE" "$MUXCAT" $MUXCAT_FLAGS "$@"
+}
+
+# Runs a command in the background, with its own stdin, stdout and stderr as redirected by the
+# caller; its process id is in $pid. `status PID` waits for it.
+start() {
+	# shellcheck disable=SC2086
+	"$MUXCAT" $MUXCAT_FLAGS "$@" 3>&- &
+	pid=$!
+	started+=("$pid")
+}
+
+# Waits until a command succeeds.
+eventually() {
+	local deadline=$((SECONDS + PATIENCE))
+	until "$@"; do
+		if ((SECONDS >= deadline)); then
+			echo "gave up waiting for: $*" >&2
+			return 1
+		fi
+		read -rt 0.02 <> <(:) || true
+	done
+}
+
+# The port of a server that was started with --port-file FILE.
+port_of() {
+	eventually test -s "$1"
+	cat "$1"
+}
+
+# Waits for a started process to end, and gives its exit status in $status.
+status_of() {
+	local deadline=$((SECONDS + PATIENCE))
+	while kill -0 "$1" 2>/dev/null && ((SECONDS < deadline)); do
+		read -rt 0.02 <> <(:) || true
+	done
+	if kill -0 "$1" 2>/dev/null; then
+		echo "process $1 has not ended" >&2
+		status=still-running
+		return 1
+	fi
+	status=0
+	wait "$1" || status=$?
+}
+
+# The test's own assertion with a message.
+equal() {
+	if [ "$1" != "$2" ]; then
+		echo "expected: $2" >&2
+		echo "found:    $1" >&2
+		return 1
+	fi
+}
