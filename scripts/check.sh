@@ -35,7 +35,7 @@ passed=0 failed=0 skipped=0
 count() {
 	local plan results
 	results=$(grep -cE '^(not )?ok ' "$1")
-	plan=$(sed -n 's/^1\.\.//p' "$1" | head -n 1)
+	plan=$(sed -n 's/^1\.\.//p' "$1" | awk '{ sum += $1 } END { print sum + 0 }')
 	skipped=$((skipped + $(grep -cE '^ok .*# skip' "$1")))
 	passed=$((passed + $(grep -E '^ok ' "$1" | grep -vc '# skip')))
 	failed=$((failed + $(grep -c '^not ok ' "$1")))

@@ -6,6 +6,7 @@
 #include "cmd.h"
 #include "resolve.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -196,6 +197,15 @@ static void print_version(void)
 	printf("TLS: none\n");
 }
 
+/* Help that could not be written is no help. */
+_Noreturn static void finish_output(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		exit(CMD_DONE);
+	report_error("stdout: %s", strerror(errno));
+	exit(CMD_ERROR);
+}
+
 /* ---- values ---- */
 
 static uint64_t parse_seconds(const char *text, const char *option)
@@ -337,7 +347,7 @@ static void set_common(struct reading *reading, int letter, const char *value)
 			print_command_help(reading->command);
 		else
 			print_help();
-		exit(CMD_DONE);
+		finish_output();
 	default:
 		break;
 	}
@@ -398,6 +408,8 @@ static void set_option(struct reading *reading, int letter, const char *value)
 		break;
 	case PORT_FILE:
 		options->port_file = value;
+		if (!*value)
+			usage_error("--port-file needs the name of a file");
 		break;
 	case 'z':
 		options->zero = true;
@@ -473,13 +485,15 @@ static void complain_about_option(int result, char **argv)
 {
 	const char *word = argv[optind - 1];
 
-	if (result == ':' && optopt < BACKEND)
-		usage_error("-%c needs a value", optopt);
-	if (result == ':')
+	bool is_long = strncmp(word, "--", 2) == 0;
+
+	if (result == ':' && is_long)
 		usage_error("%s needs a value", word);
-	if (strncmp(word, "--", 2) == 0 && optopt)
+	if (result == ':')
+		usage_error("-%c needs a value", optopt);
+	if (is_long && optopt)
 		usage_error("%s: this option takes no value", word);
-	if (strncmp(word, "--", 2) == 0)
+	if (is_long)
 		usage_error("%s: no such option here", word);
 	usage_error("-%c: no such option here", optopt);
 }
@@ -498,7 +512,7 @@ static int read_options(struct reading *reading, int argc, char **argv)
 			complain_about_option(letter, argv);
 		if (letter == VERSION) {
 			print_version();
-			exit(CMD_DONE);
+			finish_output();
 		}
 		if (letter != 'N')
 			set_option(reading, letter, optarg);
@@ -600,10 +614,12 @@ static void check_fanout(struct reading *reading)
 {
 	struct options *options = reading->options;
 
+	const char *broker = options->chat ? "--chat" : "--broker";
+
 	if (options->broker && reading->from)
-		usage_error("--from contradicts --broker");
+		usage_error("--from contradicts %s", broker);
 	if (options->broker && reading->min_clients_given)
-		usage_error("--min-clients contradicts --broker: there is no input to hold back");
+		usage_error("--min-clients contradicts %s: there is no input to hold back", broker);
 	if (reading->from && address_is_datagram(&options->from))
 		usage_error("'%s': --from needs a stream", reading->from);
 	if (!options->to_count && address_is_datagram(&options->address))
@@ -668,7 +684,7 @@ static void show_help(int argc, char **argv)
 		print_command_help(find_command(argv[1]));
 	else
 		print_help();
-	exit(CMD_DONE);
+	finish_output();
 }
 
 int main(int argc, char **argv)

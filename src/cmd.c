@@ -39,6 +39,24 @@ static void grace_over(struct mux_timer *timer)
 	leave(container_of(timer, struct cmd, grace));
 }
 
+/* What -vv tells of the options that work unseen. */
+static void report_options(const struct options *options)
+{
+	const struct socket_options *socket = &options->socket;
+
+	report_event(2, "backend %s, %s-triggered", options->backend,
+		options->edge ? "edge" : "level");
+	if (socket->recv_buffer)
+		report_event(2, "receive buffer of %d bytes", socket->recv_buffer);
+	if (socket->send_buffer)
+		report_event(2, "send buffer of %d bytes", socket->send_buffer);
+	if (options->timeout)
+		report_event(2, "waiting %g s for a connection", (double)options->timeout / 1000);
+	if (options->idle_timeout)
+		report_event(2, "a connection may be idle for %g s",
+			(double)options->idle_timeout / 1000);
+}
+
 int cmd_open(struct cmd *cmd, const struct options *options, cmd_stop_fn *stop)
 {
 	int error;
@@ -52,6 +70,7 @@ int cmd_open(struct cmd *cmd, const struct options *options, cmd_stop_fn *stop)
 		report_error("%s: %s", options->backend, os_error(error));
 		return CMD_ERROR;
 	}
+	report_options(options);
 	running = cmd;
 	os_catch_signals(on_signal);
 	return CMD_DONE;
@@ -77,6 +96,7 @@ void cmd_stop(struct cmd *cmd)
 	if (cmd->stopping)
 		return;
 	cmd->stopping = true;
+	mux_timer_stop(&cmd->first);
 	mux_timer_start(cmd->mux, &cmd->grace, GRACE, grace_over);
 	cmd->stop(cmd);
 }
@@ -145,11 +165,28 @@ static bool write_port_file(const char *path, unsigned port)
 	return written;
 }
 
+static void nobody_came(struct mux_timer *timer)
+{
+	struct cmd *cmd = container_of(timer, struct cmd, first);
+	char text[ADDRESS_TEXT];
+
+	report_error("listen %s: nobody connected within %g s",
+		address_text(&cmd->options->address, text), (double)cmd->options->timeout / 1000);
+	cmd_fail(cmd, CMD_TIMED_OUT);
+}
+
+void cmd_somebody_came(struct cmd *cmd)
+{
+	mux_timer_stop(&cmd->first);
+}
+
 bool cmd_announce(struct cmd *cmd, const struct os_address *bound)
 {
 	const struct options *options = cmd->options;
 
 	report_listening(bound, options->address.scheme);
+	if (options->timeout)
+		mux_timer_start(cmd->mux, &cmd->first, options->timeout, nobody_came);
 	return !options->port_file || write_port_file(options->port_file, port_of(bound));
 }
 
@@ -185,7 +222,8 @@ bool cmd_serve(struct cmd *cmd, struct server *server)
 	return true;
 }
 
-bool cmd_take(struct server *server, const struct arrival *arrival, struct connection *connection)
+bool cmd_take(struct cmd *cmd, struct server *server, const struct arrival *arrival,
+	struct connection *connection)
 {
 	char text[ADDRESS_TEXT];
 	int error = server_take(server, arrival, connection);
@@ -199,6 +237,7 @@ bool cmd_take(struct server *server, const struct arrival *arrival, struct conne
 			report_warning("accept %s: refused, %s", text, os_error(error));
 		return false;
 	}
+	cmd_somebody_came(cmd);
 	report_accepted(connection);
 	return true;
 }

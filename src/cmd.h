@@ -36,6 +36,7 @@ struct cmd {
 	/* ---- */
 	cmd_stop_fn *stop;
 	struct mux_task signalled;
+	struct mux_timer first; /* -w of a server: the time to the first connection */
 	struct mux_timer grace;
 };
 
@@ -58,19 +59,25 @@ void cmd_stdout_failed(struct cmd *cmd, int error);
 int cmd_dial_failed(const struct address *address, int error);
 
 /*
- * Open `server`, whose owner and arrived are set; report where it listens and write --port-file.
- * False after a failure, which has been reported: the status is set and nothing is left open.
+ * Open `server`, whose owner and arrived are set; report where it listens, write --port-file, and
+ * count the time to the first connection (-w). False after a failure, which has been reported: the status is set and nothing is left open.
  */
 bool cmd_serve(struct cmd *cmd, struct server *server);
 
 /* Report that the bind of the command's operand failed. */
 void cmd_listen_failed(struct cmd *cmd, int error);
 
-/* Announce the bound addresses and write --port-file; false after a reported failure. */
+/*
+ * Announce a bound address, write --port-file and start -w's time; false after a reported failure.
+ */
 bool cmd_announce(struct cmd *cmd, const struct os_address *bound);
 
+/* -w: somebody has come. */
+void cmd_somebody_came(struct cmd *cmd);
+
 /* server_take with its failure reported as a warning; false then. Reports what was accepted. */
-bool cmd_take(struct server *server, const struct arrival *arrival, struct connection *connection);
+bool cmd_take(struct cmd *cmd, struct server *server,
+	const struct arrival *arrival, struct connection *connection);
 
 /* Why a relay ended, in a few words, for report_closed. Valid until the next call. */
 const char *cmd_relay_reason(const struct relay *relay);

@@ -89,7 +89,7 @@ static void arrived(struct server *server, const struct arrival *arrival)
 		server_refuse(server, arrival);
 		return;
 	}
-	if (!cmd_take(server, arrival, &client->connection)) {
+	if (!cmd_take(&echo->cmd, server, arrival, &client->connection)) {
 		free(client);
 		return;
 	}
@@ -127,6 +127,7 @@ static void datagram_received(struct mux_op *op, ssize_t n)
 
 	if (n == -ECANCELED)
 		return;
+	cmd_somebody_came(&echo->cmd);
 	if (n < 0 || echo->cmd.options->discard || !echo->peer.length)
 		mux_recvfrom(&echo->datagrams, op, &echo->peer, datagram_received);
 	else

@@ -332,12 +332,13 @@ static void subscribe(struct fanout *fanout, struct client *client)
 
 static void arrived(struct server *server, const struct arrival *arrival)
 {
+	struct fanout *fanout = server->owner;
 	struct client *client = calloc(1, sizeof(*client));
 
 	if (!client)
 		server_refuse(server, arrival);
-	else if (cmd_take(server, arrival, &client->connection))
-		subscribe(server->owner, client);
+	else if (cmd_take(&fanout->cmd, server, arrival, &client->connection))
+		subscribe(fanout, client);
 	else
 		free(client);
 }

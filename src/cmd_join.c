@@ -8,8 +8,26 @@ enum { DATAGRAM_LINGER = 1000 };
 /* How long the peer may take to acknowledge the last bytes when we are the first to leave. */
 enum { PATIENCE = 10000 };
 
+static void ended(struct relay *relay, enum relay_way way)
+{
+	struct cmd_join *join = relay->owner;
+	const struct relay_policy *policy = &relay->policy;
+	char text[ADDRESS_TEXT];
+
+	address_socket_text(&join->connection.peer, text);
+	if (way == RELAY_LEFTWARD) {
+		report_event(2, "%s: has ended%s", text, policy->discard[way] ? "" : "; stdout closed");
+		return;
+	}
+	report_event(2, "%s: stdin has ended%s", text,
+		policy->no_shutdown || relay->right->datagram ? "" : "; half-closed");
+	if (policy->linger >= 0)
+		report_event(2, "%s: leaving in %g s", text, (double)policy->linger / 1000);
+}
+
 static void set_policy(struct relay_policy *policy, const struct options *options, bool datagram)
 {
+	policy->ended = ended;
 	policy->closed[RELAY_RIGHTWARD] = options->no_stdin || options->recv_only;
 	policy->discard[RELAY_LEFTWARD] = options->send_only;
 	policy->no_shutdown = options->no_shutdown;

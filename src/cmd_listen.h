@@ -13,7 +13,4 @@ int cmd_listen_many(const struct options *options);
 /* --to: each connection relayed to one that is dialled for it. */
 int cmd_listen_relay(const struct options *options);
 
-/* -w, the time to the first connection: report that it is over; the exit status for it. */
-int cmd_listen_timed_out(const struct options *options);
-
 #endif

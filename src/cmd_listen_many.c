@@ -14,7 +14,6 @@ struct listen_many {
 	struct hub hub;       /* stdin to every client */
 	struct funnel funnel; /* what clients send to stdout */
 	struct client *clients;
-	struct mux_timer first; /* -w */
 	struct mux_timer linger; /* -q */
 	bool stdio_open;
 };
@@ -224,11 +223,10 @@ static void arrived(struct server *server, const struct arrival *arrival)
 		server_refuse(server, arrival);
 		return;
 	}
-	if (!cmd_take(server, arrival, &client->connection)) {
+	if (!cmd_take(&listen->cmd, server, arrival, &client->connection)) {
 		free(client);
 		return;
 	}
-	mux_timer_stop(&listen->first);
 	client->listen = listen;
 	client->next = listen->clients;
 	client->link = &listen->clients;
@@ -245,19 +243,11 @@ static void arrived(struct server *server, const struct arrival *arrival)
 
 /* ---- the command ---- */
 
-static void nobody_came(struct mux_timer *timer)
-{
-	struct listen_many *listen = container_of(timer, struct listen_many, first);
-
-	cmd_fail(&listen->cmd, cmd_listen_timed_out(listen->cmd.options));
-}
-
 static void stop(struct cmd *cmd)
 {
 	struct listen_many *listen = container_of(cmd, struct listen_many, cmd);
 	struct client *next;
 
-	mux_timer_stop(&listen->first);
 	mux_timer_stop(&listen->linger);
 	server_stop(&listen->server);
 	stream_stop_recv(&listen->stdio.handle.stream);
@@ -296,8 +286,6 @@ int cmd_listen_many(const struct options *options)
 		}
 		listen.stdio_open = true;
 		funnel_open(&listen.funnel, &listen.stdio.handle.stream);
-		if (options->timeout)
-			mux_timer_start(cmd->mux, &listen.first, options->timeout, nobody_came);
 	}
 	status = cmd_run(cmd);
 	hub_close(&listen.hub);

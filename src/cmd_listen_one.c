@@ -5,7 +5,6 @@ struct listen_one {
 	struct cmd cmd;
 	struct server server;
 	struct cmd_join join;
-	struct mux_timer first;
 	bool taken;
 };
 
@@ -25,28 +24,18 @@ static void arrived(struct server *server, const struct arrival *arrival)
 		server_refuse(server, arrival);
 		return;
 	}
-	if (!cmd_take(server, arrival, &listen->join.connection))
+	if (!cmd_take(&listen->cmd, server, arrival, &listen->join.connection))
 		return;
 	listen->taken = true;
-	mux_timer_stop(&listen->first);
 	server_stop(server);
 	listen->join.over = over;
 	cmd_join_start(&listen->join, &listen->cmd);
-}
-
-static void nobody_came(struct mux_timer *timer)
-{
-	struct listen_one *listen = container_of(timer, struct listen_one, first);
-
-	listen->cmd.status = cmd_listen_timed_out(listen->cmd.options);
-	server_close(&listen->server);
 }
 
 static void stop(struct cmd *cmd)
 {
 	struct listen_one *listen = container_of(cmd, struct listen_one, cmd);
 
-	mux_timer_stop(&listen->first);
 	if (listen->taken)
 		cmd_join_stop(&listen->join);
 	else
@@ -60,7 +49,6 @@ int cmd_listen_one(const struct options *options)
 
 	if (status)
 		return status;
-	if (cmd_serve(&listen.cmd, &listen.server) && options->timeout)
-		mux_timer_start(listen.cmd.mux, &listen.first, options->timeout, nobody_came);
+	cmd_serve(&listen.cmd, &listen.server);
 	return cmd_run(&listen.cmd);
 }

@@ -11,7 +11,6 @@ struct listen_relay {
 	struct cmd cmd;
 	struct server server;
 	struct relayed *pairs;
-	struct mux_timer first;
 	bool taken;
 };
 
@@ -130,12 +129,11 @@ static void arrived(struct server *server, const struct arrival *arrival)
 		server_refuse(server, arrival);
 		return;
 	}
-	if (!cmd_take(server, arrival, &pair->client)) {
+	if (!cmd_take(&listen->cmd, server, arrival, &pair->client)) {
 		free(pair);
 		return;
 	}
 	listen->taken = true;
-	mux_timer_stop(&listen->first);
 	if (!options->keep_open)
 		server_stop(server);
 	pair->listen = listen;
@@ -151,20 +149,11 @@ static void arrived(struct server *server, const struct arrival *arrival)
 		connection_close(&pair->client, 0, client_closed);
 }
 
-static void nobody_came(struct mux_timer *timer)
-{
-	struct listen_relay *listen = container_of(timer, struct listen_relay, first);
-
-	listen->cmd.status = cmd_listen_timed_out(listen->cmd.options);
-	server_close(&listen->server);
-}
-
 static void stop(struct cmd *cmd)
 {
 	struct listen_relay *listen = container_of(cmd, struct listen_relay, cmd);
 	struct relayed *next;
 
-	mux_timer_stop(&listen->first);
 	server_stop(&listen->server);
 	if (!listen->pairs)
 		server_close(&listen->server);
@@ -187,7 +176,6 @@ int cmd_listen_relay(const struct options *options)
 
 	if (status)
 		return status;
-	if (cmd_serve(&listen.cmd, &listen.server) && options->timeout)
-		mux_timer_start(listen.cmd.mux, &listen.first, options->timeout, nobody_came);
+	cmd_serve(&listen.cmd, &listen.server);
 	return cmd_run(&listen.cmd);
 }

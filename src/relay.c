@@ -20,6 +20,11 @@ static struct relay_flow *flow_to(struct stream *stream)
 	return &relay->flow[stream == relay->left ? RELAY_LEFTWARD : RELAY_RIGHTWARD];
 }
 
+static enum relay_way way_of(const struct relay_flow *flow)
+{
+	return flow == &flow->relay->flow[RELAY_RIGHTWARD] ? RELAY_RIGHTWARD : RELAY_LEFTWARD;
+}
+
 static void finish(struct relay *relay, enum relay_reason reason)
 {
 	if (relay->finished)
@@ -98,10 +103,13 @@ static void fail(struct relay *relay, int error, struct stream *stream, bool sen
 /* The end of `from` was reached, and all it sent is written. */
 static void pass_end(struct relay_flow *flow)
 {
-	bool to_right = flow->to == flow->relay->right;
+	struct relay *relay = flow->relay;
+	bool keep_open = way_of(flow) == RELAY_RIGHTWARD && relay->policy.no_shutdown;
 
-	if (flow->to && !(to_right && flow->relay->policy.no_shutdown))
+	if (flow->to && !keep_open)
 		stream_shutdown(flow->to);
+	if (relay->policy.ended)
+		relay->policy.ended(relay, way_of(flow));
 	end_flow(flow);
 }
 

@@ -18,7 +18,12 @@ enum relay_reason {
 	RELAY_IDLE,   /* nothing moved on `right` for idle_timeout */
 };
 
+struct relay;
+typedef void relay_done(struct relay *relay);
+typedef void relay_ended(struct relay *relay, enum relay_way way);
+
 struct relay_policy {
+	relay_ended *ended;     /* told when a way's end has been passed on; may be NULL */
 	bool closed[2];         /* this way is not used at all: neither data nor end */
 	bool discard[2];        /* this way is read and dropped */
 	bool no_shutdown;       /* the end of left's input is not passed on to right */
@@ -28,9 +33,6 @@ struct relay_policy {
 	                           a datagram right must have been silent for that long */
 	uint64_t idle_timeout;  /* milliseconds, 0 none */
 };
-
-struct relay;
-typedef void relay_done(struct relay *relay);
 
 struct relay_flow {
 	struct relay *relay;

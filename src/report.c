@@ -18,6 +18,9 @@ static void print(const char *format, va_list arguments)
 
 	if (length > (int)sizeof(line) - 2)
 		length = (int)sizeof(line) - 2;
+	for (int i = 0; i < length; i++) /* one line, whatever words a user or a file had */
+		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+			line[i] = '?';
 	line[length++] = '\n';
 	fwrite(line, 1, (size_t)length, stderr);
 }
