@@ -14,6 +14,9 @@
 /* Exit status: see "Exit status" in muxcat(1). */
 enum { CMD_DONE, CMD_ERROR, CMD_USAGE, CMD_TIMED_OUT };
 
+/* How long a peer may take to acknowledge the last bytes when we are the first to leave. */
+enum { CMD_PATIENCE = 10 * 1000 };
+
 /* The commands. Each returns the exit status, or ends the process by the signal that stopped it. */
 int cmd_listen(const struct options *options);
 int cmd_connect(const struct options *options);

@@ -39,10 +39,10 @@ static void client_closed(struct connection *connection)
 	server_leave(&echo->server);
 }
 
-static void leave(struct client *client, const char *why)
+static void leave(struct client *client, const char *why, uint64_t patience)
 {
 	report_closed(&client->connection, why);
-	connection_close(&client->connection, 0, client_closed);
+	connection_close(&client->connection, patience, client_closed);
 }
 
 static void received(
@@ -53,9 +53,9 @@ static void sent(struct stream *stream, ssize_t result)
 	struct client *client = stream->owner;
 
 	if (result < 0)
-		leave(client, os_error((int)result));
+		leave(client, os_error((int)result), 0);
 	else if (client->echo->cmd.stopping)
-		leave(client, "stopped");
+		leave(client, "stopped", CMD_PATIENCE);
 	else
 		stream_recv(stream, received);
 }
@@ -66,9 +66,9 @@ static void received(
 	struct client *client = stream->owner;
 
 	if (n < 0)
-		leave(client, os_error((int)n));
+		leave(client, os_error((int)n), 0);
 	else if (n == 0)
-		leave(client, "end of file"); /* all is sent, so the close sends our end */
+		leave(client, "end of file", 0); /* all is sent, so the close sends our end */
 	else if (client->echo->cmd.options->discard)
 		stream_recv(stream, received);
 	else
@@ -77,7 +77,7 @@ static void received(
 
 static void idle(struct stream *stream)
 {
-	leave(stream->owner, "idle");
+	leave(stream->owner, "idle", 0);
 }
 
 static void arrived(struct server *server, const struct arrival *arrival)
@@ -167,7 +167,7 @@ static void stop(struct cmd *cmd)
 	server_close(&echo->server);
 	for (struct client *client = echo->clients; client; client = client->next)
 		if (!client->connection.stream->sending)
-			leave(client, "stopped");
+			leave(client, "stopped", CMD_PATIENCE);
 }
 
 int cmd_echo(const struct options *options)

@@ -19,7 +19,7 @@ struct fanout {
 	struct hub hub;
 	struct client *clients;
 	struct target *targets; /* what --to dials */
-	size_t ready;           /* clients so far, up to min_clients */
+	bool started;           /* min_clients have been there */
 	struct stdio_stream stdio;
 	struct connection source; /* --from */
 	struct dial *source_dial;
@@ -84,7 +84,10 @@ static void leave(struct client *client, const char *why, uint64_t patience)
 		report_warning("%llu records dropped for a slow subscriber",
 			(unsigned long long)client->subscriber.dropped);
 	report_closed(&client->connection, why);
-	connection_close(&client->connection, patience, client_closed);
+	if (patience)
+		connection_close(&client->connection, patience, client_closed);
+	else /* it has not had everything, and shall know */
+		connection_reset(&client->connection, 0, client_closed);
 }
 
 static void flushed(struct hub_subscriber *subscriber)
@@ -101,17 +104,19 @@ static void cut(struct hub_subscriber *subscriber, int error)
 	const struct hub_policy *policy = &client->fanout->hub.policy;
 	char text[ADDRESS_TEXT];
 
+	/* whom it dialled was to have everything */
+	void (*report)(const char *format, ...) = client->dialled ? report_error : report_warning;
+
+	if (client->dialled)
+		client->fanout->cmd.status = CMD_ERROR;
 	address_socket_text(&client->connection.peer, text);
 	if (error == -ETIME)
-		report_warning("%s: cut off, it took nothing for %g s", text,
-			(double)policy->stall / 1000);
+		report("%s: cut off, it took nothing for %g s", text, (double)policy->stall / 1000);
 	else if (error == -ENOBUFS)
-		report_warning("%s: cut off, it lags by more than %llu bytes", text,
+		report("%s: cut off, it lags by more than %llu bytes", text,
 			(unsigned long long)policy->queue);
 	else if (client->dialled)
-		report_error("send %s: %s", text, os_error(error));
-	if (client->dialled)
-		client->fanout->cmd.status = CMD_ERROR; /* it was to have everything */
+		report("send %s: %s", text, os_error(error));
 	leave(client, error == -ETIME || error == -ENOBUFS ? "too slow" : os_error(error), 0);
 }
 
@@ -120,6 +125,15 @@ static void idle(struct stream *stream)
 	struct client *client = client_of(stream);
 
 	hub_unsubscribe(&client->subscriber);
+	if (client->dialled) {
+		struct cmd *cmd = &client->fanout->cmd;
+		char text[ADDRESS_TEXT];
+
+		report_error("%s: nothing moved for %g s",
+			address_socket_text(&client->connection.peer, text),
+			(double)cmd->options->idle_timeout / 1000);
+		cmd->status = CMD_TIMED_OUT;
+	}
 	leave(client, "idle", 0);
 }
 
@@ -184,7 +198,9 @@ static void pull(struct fanout *fanout)
 {
 	struct stream *input = fanout->input;
 
-	if (!input || input->receiving || fanout->ready < fanout->cmd.options->min_clients)
+	if (fanout->hub.count >= fanout->cmd.options->min_clients)
+		fanout->started = true;
+	if (!input || input->receiving || !fanout->started)
 		return;
 	if (hub_has_room(&fanout->hub))
 		stream_recv(input, input_received);
@@ -326,7 +342,6 @@ static void subscribe(struct fanout *fanout, struct client *client)
 	hub_subscribe(&fanout->hub, &client->subscriber, client->connection.stream);
 	stream_watch_idle(client->connection.stream, fanout->cmd.options->idle_timeout, idle);
 	listen_to(client);
-	fanout->ready++;
 	pull(fanout);
 }
 

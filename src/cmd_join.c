@@ -5,9 +5,6 @@
 /* How long a datagram peer may be silent after stdin's end, unless -q says otherwise. */
 enum { DATAGRAM_LINGER = 1000 };
 
-/* How long the peer may take to acknowledge the last bytes when we are the first to leave. */
-enum { PATIENCE = 10000 };
-
 static void ended(struct relay *relay, enum relay_way way)
 {
 	struct cmd_join *join = relay->owner;
@@ -68,13 +65,15 @@ static void report_failure(struct cmd_join *join)
 static void relayed(struct relay *relay)
 {
 	struct cmd_join *join = relay->owner;
-	bool gently = relay->reason == RELAY_ENDED;
 	char text[ADDRESS_TEXT];
 
 	join->relaying = false;
 	report_closed(&join->connection, cmd_relay_reason(relay));
 	stream_close(&join->stdio.handle.stream, NULL);
-	connection_close(&join->connection, gently ? PATIENCE : 0, closed);
+	if (relay->reason == RELAY_ENDED)
+		connection_close(&join->connection, CMD_PATIENCE, closed);
+	else /* the peer shall not take what was cut short for a whole */
+		connection_reset(&join->connection, CMD_PATIENCE, closed);
 	if (relay->reason == RELAY_FAILED) {
 		report_failure(join);
 	} else if (relay->reason == RELAY_IDLE) {

@@ -28,6 +28,7 @@ struct client {
 	bool subscribed;
 	bool ended;     /* it has sent its end */
 	bool served;    /* it has been sent all there is, and our end */
+	uint64_t patience;
 	bool leaving;   /* to be closed once the funnel has written what it sent */
 };
 
@@ -64,7 +65,15 @@ static void client_closed(struct connection *connection)
 	close_if_over(listen);
 }
 
-static void leave(struct client *client, const char *why)
+static void close_client(struct client *client)
+{
+	if (client->patience)
+		connection_close(&client->connection, client->patience, client_closed);
+	else /* cut short, and it shall know */
+		connection_reset(&client->connection, 0, client_closed);
+}
+
+static void leave(struct client *client, const char *why, uint64_t patience)
 {
 	if (client->leaving)
 		return;
@@ -75,8 +84,9 @@ static void leave(struct client *client, const char *why)
 	stream_watch_idle(client->connection.stream, 0, NULL);
 	stream_stop_recv(client->connection.stream);
 	report_closed(&client->connection, why);
+	client->patience = patience;
 	if (!client->source.waiting)
-		connection_close(&client->connection, 0, client_closed);
+		close_client(client);
 }
 
 static void leave_if_done(struct client *client)
@@ -85,7 +95,7 @@ static void leave_if_done(struct client *client)
 	bool nothing_to_send = options->no_stdin || options->recv_only || client->served;
 
 	if (client->ended && (nothing_to_send || options->exit_on_eof || stream_input_is_terminal()))
-		leave(client, "end of file");
+		leave(client, "end of file", CMD_PATIENCE);
 }
 
 /* ---- from the clients to stdout ---- */
@@ -97,7 +107,7 @@ static void received(
 	struct listen_many *listen = client->listen;
 
 	if (n < 0) {
-		leave(client, os_error((int)n));
+		leave(client, os_error((int)n), 0);
 	} else if (n == 0 && !stream->datagram) {
 		client->ended = true;
 		leave_if_done(client);
@@ -107,7 +117,7 @@ static void received(
 		int error = funnel_put(&listen->funnel, &client->source, buf, data, (size_t)n);
 
 		if (error)
-			leave(client, os_error(error));
+			leave(client, os_error(error), 0);
 	}
 }
 
@@ -116,11 +126,11 @@ static void written(struct funnel_source *source)
 	struct client *client = container_of(source, struct client, source);
 
 	if (client->leaving)
-		connection_close(&client->connection, 0, client_closed);
+		close_client(client);
 	else if (!client->listen->cmd.stopping)
 		stream_recv(client->connection.stream, received);
 	else if (client->served)
-		leave(client, "stopped");
+		leave(client, "stopped", CMD_PATIENCE);
 }
 
 static void stdout_failed(struct funnel *funnel, int error)
@@ -188,7 +198,7 @@ static void flushed(struct hub_subscriber *subscriber)
 	if (!listen->cmd.options->no_shutdown)
 		stream_shutdown(client->connection.stream);
 	if (listen->cmd.stopping && !client->source.waiting)
-		leave(client, "stopped");
+		leave(client, "stopped", CMD_PATIENCE);
 	else
 		leave_if_done(client);
 }
@@ -203,12 +213,12 @@ static void cut(struct hub_subscriber *subscriber, int error)
 		report_warning("%s: cut off, it took nothing for %g s",
 			address_socket_text(&client->connection.peer, text),
 			(double)client->listen->hub.policy.stall / 1000);
-	leave(client, error == -ETIME ? "too slow" : os_error(error));
+	leave(client, error == -ETIME ? "too slow" : os_error(error), 0);
 }
 
 static void idle(struct stream *stream)
 {
-	leave(client_of(stream), "idle");
+	leave(client_of(stream), "idle", 0);
 }
 
 /* ---- arriving ---- */
@@ -258,7 +268,7 @@ static void stop(struct cmd *cmd)
 	for (struct client *client = listen->clients; client; client = next) {
 		next = client->next;
 		if (client->served && !client->source.waiting)
-			leave(client, "stopped");
+			leave(client, "stopped", CMD_PATIENCE);
 	}
 	close_if_over(listen);
 }

@@ -52,15 +52,23 @@ static void target_closed(struct connection *connection)
 	free_if_closed(container_of(connection, struct relayed, target));
 }
 
+/* Without -k it is why the program fails; with it, one connection of many has failed. */
 static void report_failure(const struct relayed *pair)
 {
 	const struct relay *relay = &pair->relay;
+	const struct options *options = pair->listen->cmd.options;
 	const struct connection *at =
 		relay->failed == pair->client.stream ? &pair->client : &pair->target;
+	void (*report)(const char *format, ...) =
+		options->keep_open ? report_warning : report_error;
 	char text[ADDRESS_TEXT];
 
-	report_warning("%s %s: %s", relay->failed_sending ? "send" : "recv",
-		address_socket_text(&at->peer, text), os_error(relay->error));
+	address_socket_text(&at->peer, text);
+	if (relay->reason == RELAY_FAILED)
+		report("%s %s: %s", relay->failed_sending ? "send" : "recv", text,
+			os_error(relay->error));
+	else
+		report("%s: nothing moved for %g s", text, (double)options->idle_timeout / 1000);
 }
 
 static void relayed(struct relay *relay)
@@ -70,12 +78,17 @@ static void relayed(struct relay *relay)
 
 	pair->relaying = false;
 	report_closed(&pair->client, cmd_relay_reason(relay));
-	if (relay->reason == RELAY_FAILED)
-		report_failure(pair);
-	if (relay->reason != RELAY_ENDED && !cmd->options->keep_open)
+	if (relay->reason == RELAY_ENDED) {
+		connection_close(&pair->client, CMD_PATIENCE, client_closed);
+		connection_close(&pair->target, CMD_PATIENCE, target_closed);
+		return;
+	}
+	report_failure(pair);
+	if (!cmd->options->keep_open)
 		cmd->status = relay->reason == RELAY_IDLE ? CMD_TIMED_OUT : CMD_ERROR;
-	connection_close(&pair->client, 0, client_closed);
-	connection_close(&pair->target, 0, target_closed);
+	/* neither side shall take a stream that was cut short for a whole one */
+	connection_reset(&pair->client, CMD_PATIENCE, client_closed);
+	connection_reset(&pair->target, CMD_PATIENCE, target_closed);
 }
 
 static void dialled(void *user, int error, mux_fd fd, const struct os_address *peer)

@@ -50,3 +50,10 @@ void connection_close(
 	else
 		stream_close(connection->stream, closed_stream);
 }
+
+void connection_reset(
+	struct connection *connection, uint64_t patience, connection_closed *closed)
+{
+	connection->closed = closed;
+	stream_reset(connection->stream, patience, closed_stream);
+}

@@ -31,8 +31,13 @@ int connection_open_socket(struct connection *connection, struct mux *mux, mux_f
 void connection_open_peer(struct connection *connection, struct datagram_server *server,
 	const struct os_address *peer, enum address_scheme scheme);
 
-/* As stream_close and stream_close_gently (`patience` > 0); `closed` comes from the loop. */
+/*
+ * As stream_close, stream_close_gently (`patience` > 0) and stream_reset; `closed` comes from the
+ * loop.
+ */
 void connection_close(
+	struct connection *connection, uint64_t patience, connection_closed *closed);
+void connection_reset(
 	struct connection *connection, uint64_t patience, connection_closed *closed);
 
 #endif

@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How long to wait for descriptors before accepting is tried again, in milliseconds. */
-enum { PAUSE = 100 };
+enum {
+	PAUSE = 100,        /* milliseconds until accepting is tried again, for want of descriptors */
+	TOLD_FOR = 10 * 1000 /* how long its owner then need not be told again */
+};
 
 static void accept_next(struct listener_socket *socket);
 
@@ -27,13 +29,15 @@ static void accepted(struct mux_op *op, ssize_t result)
 	if (result == -ECANCELED)
 		return;
 	if (result < 0) {
-		if (!listener->in_trouble)
-			listener->troubled(listener, (int)result);
-		listener->in_trouble = true;
 		mux_timer_start(listener->mux, &listener->pause, PAUSE, pause_over);
+
+		uint64_t now = mux_now(listener->mux);
+
+		if (!listener->trouble_at || now - listener->trouble_at > TOLD_FOR)
+			listener->troubled(listener, (int)result);
+		listener->trouble_at = now;
 		return;
 	}
-	listener->in_trouble = false;
 	listener->accepted(listener, op->accepted, &socket->peer);
 	accept_next(socket);
 }

@@ -38,7 +38,7 @@ struct listener {
 	struct mux_timer pause;
 	size_t open;
 	bool running;
-	bool in_trouble;
+	uint64_t trouble_at; /* when it was last in want of something */
 	bool closing;
 };
 

@@ -68,6 +68,9 @@ int os_shutdown_write(mux_fd fd);
 
 void os_close(mux_fd fd);
 
+/* Let the close of a TCP socket reset the connection instead of ending it (SO_LINGER in socket(7)). */
+void os_reset_on_close(mux_fd fd);
+
 /* Bytes given to the kernel that the peer has not acknowledged (Unix: not read); 0 if unknown. */
 size_t os_unsent(mux_fd fd);
 

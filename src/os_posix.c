@@ -146,6 +146,13 @@ void os_close(mux_fd fd)
 	close(fd);
 }
 
+void os_reset_on_close(mux_fd fd)
+{
+	struct linger none = { .l_onoff = 1, .l_linger = 0 };
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+}
+
 size_t os_unsent(mux_fd fd)
 {
 	int unsent = 0;

@@ -85,12 +85,13 @@ void report_connected(const struct connection *connection)
 void report_closed(const struct connection *connection, const char *why)
 {
 	char text[ADDRESS_TEXT];
+	const struct stream *stream = connection->stream;
 	double seconds = (double)(os_now() - connection->opened_at) / 1000;
 
 	if (verbosity < 1)
 		return;
 	report_event(1, "closed %s: %llu bytes in, %llu bytes out, %.1f s, %s",
 		address_socket_text(&connection->peer, text),
-		(unsigned long long)connection->stream->bytes_in,
-		(unsigned long long)connection->stream->bytes_out, seconds, why);
+		(unsigned long long)stream->bytes_in,
+		(unsigned long long)(stream->bytes_out + stream_sending(stream)), seconds, why);
 }

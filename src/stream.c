@@ -91,6 +91,8 @@ static void socket_closed(struct mux_io *io)
 
 static void socket_close(struct stream *stream)
 {
+	if (stream->reset)
+		os_reset_on_close(handle_of(stream)->in.fd);
 	mux_close(&handle_of(stream)->in, socket_closed);
 }
 
@@ -316,9 +318,9 @@ static void drop_received(
 {
 	(void)buf;
 	(void)data;
-	if (n > 0 || (n == 0 && stream->datagram))
+	if (n > 0)
 		stream_recv(stream, drop_received);
-	else
+	else if (n < 0 || !stream->reset) /* before a reset, what was sent must have arrived */
 		stream_close(stream, stream->closed);
 }
 
@@ -332,19 +334,32 @@ static void linger_check(struct mux_timer *timer)
 		mux_timer_start(stream->mux, timer, LINGER_STEP, linger_check);
 }
 
-void stream_close_gently(struct stream *stream, uint64_t patience, stream_closed *closed)
+static void linger(struct stream *stream, uint64_t patience, stream_closed *closed)
 {
-	mux_timer_stop(&stream->timer);
-	if (stream->sending || stream->datagram || stream->ended) {
-		stream_close(stream, closed);
-		return;
-	}
-	stream_shutdown(stream);
 	stream->closed = closed;
 	mux_timer_start(stream->mux, &stream->timer, 0, linger_check);
 	stream->linger_until = mux_now(stream->mux) + patience;
 	if (stream->receiving)
 		stream->received = drop_received;
-	else
+	else if (!stream->ended)
 		stream_recv(stream, drop_received);
+}
+
+void stream_close_gently(struct stream *stream, uint64_t patience, stream_closed *closed)
+{
+	if (stream->sending || stream->datagram || stream->ended) {
+		stream_close(stream, closed);
+		return;
+	}
+	stream_shutdown(stream);
+	linger(stream, patience, closed);
+}
+
+void stream_reset(struct stream *stream, uint64_t patience, stream_closed *closed)
+{
+	stream->reset = true;
+	if (stream->sending || stream->datagram || !patience)
+		stream_close(stream, closed);
+	else
+		linger(stream, patience, closed);
 }

@@ -66,6 +66,7 @@ struct stream {
 	bool sending;
 	bool ended;    /* the end of input has been received */
 	bool shut;     /* our end has been sent */
+	bool reset;    /* to be closed by a reset */
 };
 
 /* A stream over one socket, or over a descriptor to read and another to write. */
@@ -124,7 +125,13 @@ void stream_close(struct stream *stream, stream_closed *closed);
  */
 void stream_close_gently(struct stream *stream, uint64_t patience, stream_closed *closed);
 
-/* stdin and stdout are terminals? */
+/*
+ * Close so that the peer can tell that something is missing: by a reset, where the transport has
+ * one, after what was sent has been acknowledged or `patience` milliseconds (0: at once) have passed.
+ */
+void stream_reset(struct stream *stream, uint64_t patience, stream_closed *closed);
+
+/* stdin is a terminal. */
 bool stream_input_is_terminal(void);
 
 #endif

@@ -1,0 +1,302 @@
+#!/usr/bin/env bats
+# stdin and stdout of every kind: what passes is complete, and they are left as they were found.
+
+load helper
+export MUXCAT MUXCAT_FLAGS PATIENCE
+
+SIZE=300000
+
+# A scripted peer in the background; see peers/peer.py.
+peer() {
+	python3 -B "$BATS_TEST_DIRNAME/peers/peer.py" "$@" 3>&- &
+	pid=$!
+	started+=("$pid")
+}
+
+driver() {
+	local name=$1
+	shift
+	python3 -B "$BATS_TEST_DIRNAME/peers/$name.py" "$@"
+}
+
+# A peer that reads to the end into the file asked, then sends the pattern and ends. Its port is
+# in $port, its process in $server. The file pattern holds the same.
+answering() {
+	peer listen port read-eof flood=$SIZE >asked
+	server=$pid
+	port=$(port_of port)
+	seq -f '%015.0f' 0 20000 | head -c $SIZE >pattern
+}
+
+one_line() {
+	cat err
+	[ "$(wc -l <err)" = 1 ]
+	grep -q "^muxcat: .*$1" err
+}
+
+# The peer has got what it was sent, and has ended well.
+asked() {
+	status_of "$server"
+	equal "$status" 0
+	cmp "$1" asked
+}
+
+@test "regular files: complete both ways" {
+	answering
+	head -c $SIZE /dev/urandom >file
+	mc connect 127.0.0.1 "$port" <file >out
+	cmp pattern out
+	asked file
+}
+
+@test "pipes: complete both ways" {
+	answering
+	head -c $SIZE /dev/urandom >file
+	dd if=file bs=777 status=none | mc connect 127.0.0.1 "$port" | cat >out
+	cmp pattern out
+	asked file
+}
+
+@test "stdin a named pipe with several writers: complete" {
+	answering
+	mkfifo fifo
+	{
+		echo one
+		(echo two)
+		echo three
+	} >fifo 3>&- &
+	started+=("$!")
+	mc connect 127.0.0.1 "$port" <fifo >out
+	cmp pattern out
+	asked <(printf 'one\ntwo\nthree\n')
+}
+
+@test "stdin a terminal: what is typed and its ^D arrive" {
+	answering
+	# shellcheck disable=SC2086
+	driver on_pty --type $'one\ntwo\n^D' "$MUXCAT" $MUXCAT_FLAGS connect 127.0.0.1 "$port" >out
+	cmp pattern out
+	asked <(printf 'one\ntwo\n')
+}
+
+@test "stdout a terminal: complete" {
+	peer listen port flood=$SIZE fin read-eof
+	seq -f '%015.0f' 0 20000 | head -c $SIZE >pattern
+	# shellcheck disable=SC2086
+	driver on_pty --all "$MUXCAT" $MUXCAT_FLAGS connect 127.0.0.1 "$(port_of port)" >out
+	cmp pattern out
+}
+
+@test "stdin /dev/null: the end at once, and the answer is heard" {
+	answering
+	mc connect 127.0.0.1 "$port" </dev/null >out
+	cmp pattern out
+	asked /dev/null
+}
+
+@test "stdout /dev/null: exit 0" {
+	answering
+	echo question >file
+	mc connect 127.0.0.1 "$port" <file >/dev/null
+	asked file
+}
+
+@test "stdin an endless device: sent for as long as the peer reads" {
+	peer listen port read=2000000 reset >asked
+	status=0
+	mc connect 127.0.0.1 "$(port_of port)" </dev/zero >out 2>err || status=$?
+	equal "$status" 1
+	one_line
+	cmp <(head -c 2000000 /dev/zero) asked
+}
+
+@test "stdin closed: the end at once, and the answer is heard" {
+	answering
+	mc connect 127.0.0.1 "$port" <&- >out
+	cmp pattern out
+	asked /dev/null
+}
+
+@test "listen, stdin closed: the end at once, and the answer is heard" {
+	# shellcheck disable=SC2086
+	"$MUXCAT" $MUXCAT_FLAGS listen --port-file=port 127.0.0.1 0 <&- >out 3>&- &
+	local server=$!
+	started+=("$server")
+	peer dial "$(port_of port)" read-eof send=answer >asked
+	status_of "$server"
+	equal "$status" 0
+	equal "$(<out)" answer
+	[ ! -s asked ]
+}
+
+@test "stdout closed: exit 1 and one line when data arrives" {
+	answering
+	echo question >file
+	status=0
+	mc connect 127.0.0.1 "$port" <file >&- 2>err || status=$?
+	equal "$status" 1
+	one_line
+	# it was neither lost nor answered with what came in
+	status_of "$server" || true
+	head -c 9 asked | cmp - file
+	equal "$(wc -c <asked)" 9
+}
+
+@test "stdout closed: exit 0 when no data arrives" {
+	peer listen port read-eof >asked
+	server=$pid
+	echo question >file
+	mc connect 127.0.0.1 "$(port_of port)" <file >&-
+	asked file
+}
+
+@test "stderr closed: no message gets into the connection or onto stdout" {
+	answering
+	echo question >file
+	mc -vv connect 127.0.0.1 "$port" <file >out 2>&-
+	cmp pattern out
+	asked file
+}
+
+@test "all three closed: the end at once, and no message in the connection" {
+	peer listen port read-eof >asked
+	server=$pid
+	mc -vv connect 127.0.0.1 "$(port_of port)" <&- >&- 2>&-
+	asked /dev/null
+}
+
+@test "stdin a directory: one line, exit 1" {
+	peer listen port read-eof
+	status=0
+	mc connect 127.0.0.1 "$(port_of port)" </ >out 2>err || status=$?
+	equal "$status" 1
+	one_line 'Is a directory'
+}
+
+@test "stdin not open for reading: one line, exit 1" {
+	peer listen port read-eof
+	status=0
+	mc connect 127.0.0.1 "$(port_of port)" 0>file >out 2>err || status=$?
+	equal "$status" 1
+	one_line 'Bad file descriptor'
+}
+
+@test "stdout not open for writing: one line, exit 1" {
+	answering
+	status=0
+	mc connect 127.0.0.1 "$port" </dev/null 1</dev/null 2>err || status=$?
+	equal "$status" 1
+	one_line 'Bad file descriptor'
+}
+
+@test "stdout /dev/full: one line, exit 1" {
+	answering
+	status=0
+	mc connect 127.0.0.1 "$port" </dev/null >/dev/full 2>err || status=$?
+	equal "$status" 1
+	one_line 'No space left on device'
+}
+
+@test "stdout /dev/full with a stdin that stays open: one line, exit 1" {
+	peer listen port flood=$SIZE read-eof
+	mkfifo quiet
+	status=0
+	mc connect 127.0.0.1 "$(port_of port)" <>quiet >/dev/full 2>err || status=$?
+	equal "$status" 1
+	one_line 'No space left on device'
+}
+
+# The status of a muxcat whose stdout's reader takes a byte and goes; SIGPIPE as the caller has it.
+reader_goes() {
+	mkfifo quiet
+	{
+		status=0
+		mc connect 127.0.0.1 "$1" <>quiet 2>err || status=$?
+		echo "$status" >status
+	} | head -c 1 >out
+	equal "$(<out)" 0
+}
+
+@test "stdout's reader goes away: ends by SIGPIPE, silently" {
+	peer listen port repeat=10000,flood=4096
+	# whatever SIGPIPE is here, python gives its child the default
+	port_of port
+	mkfifo quiet
+	# shellcheck disable=SC2086,SC2016
+	python3 -c 'import subprocess, sys
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE)
+process.stdout.read(1)
+process.stdout.close()
+print(process.wait(20))' "$MUXCAT" $MUXCAT_FLAGS connect 127.0.0.1 "$(<port)" <>quiet >out 2>err
+	equal "$(<out)" -13
+	[ ! -s err ]
+}
+
+@test "stdout's reader goes away, with SIGPIPE ignored: one line, exit 1" {
+	peer listen port repeat=10000,flood=4096
+	trap '' PIPE
+	reader_goes "$(port_of port)"
+	equal "$(<status)" 1
+	one_line 'Broken pipe'
+}
+
+@test "stdout a file opened for appending: what it held is kept" {
+	answering
+	echo before >out
+	mc connect 127.0.0.1 "$port" </dev/null >>out
+	cmp <(echo before && cat pattern) out
+}
+
+@test "stdout a file shared with other commands: each goes on where the last one ended" {
+	answering
+	{
+		echo before
+		mc connect 127.0.0.1 "$port" </dev/null
+		echo after
+	} >out
+	cmp <(echo before && cat pattern && echo after) out
+}
+
+@test "stdin a file of which a part is read: only the rest is sent" {
+	answering
+	printf 'one\ntwo\nthree\n' >file
+	{
+		read -r _
+		mc connect 127.0.0.1 "$port" >out
+	} <file
+	asked <(printf 'two\nthree\n')
+}
+
+# The flags of shared descriptions, before, during and after; a stdout that nobody reads
+
+@test "connect: pipes are left as they are, and a full stdout does not stop stdin" {
+	driver stdio_case connect pipe
+}
+
+@test "connect: sockets are left as they are, and a full stdout does not stop stdin" {
+	driver stdio_case connect socket
+}
+
+@test "connect: one socket for both is left as it is, and being full does not stop stdin" {
+	driver stdio_case connect one-socket
+}
+
+@test "connect: a terminal is left as it is, and being full does not stop stdin" {
+	driver stdio_case connect pty
+}
+
+@test "listen: pipes are left as they are, and a full stdout does not stop stdin" {
+	driver stdio_case listen pipe
+}
+
+@test "listen: sockets are left as they are, and a full stdout does not stop stdin" {
+	driver stdio_case listen socket
+}
+
+@test "listen: one socket for both is left as it is, and being full does not stop stdin" {
+	driver stdio_case listen one-socket
+}
+
+@test "listen: a terminal is left as it is, and being full does not stop stdin" {
+	driver stdio_case listen pty
+}
