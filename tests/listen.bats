@@ -9,7 +9,9 @@ PEER=$BATS_TEST_DIRNAME/peers/listen_peer.py
 
 # start, without the feeds of this shell (descriptors 4 and 5), so that closing one is its end.
 begin() {
-	start "$@" 4>&- 5>&-
+	"$MUXCAT" $MUXCAT_FLAGS "$@" <&0 3>&- 4>&- 5>&- &
+	pid=$!
+	started+=("$pid")
 }
 
 # A listener on a free port of 127.0.0.1, in $port.
@@ -131,10 +133,11 @@ ended() {
 		begin connect -d 127.0.0.1 "$port" >got$i
 		clients+=("$pid")
 	done
-	python3 "$PEER" reset "$port" 4>&- &
+	python3 "$PEER" reset "$port" 3>&- 4>&- &
 	local reset=$!
-	python3 "$PEER" drop "$port" 4>&- &
+	python3 "$PEER" drop "$port" 3>&- 4>&- &
 	local drop=$!
+	started+=("$reset" "$drop")
 	eventually lines_with 5 accepted err
 	echo one >&4
 	eventually lines_with 1 one got1
@@ -175,9 +178,9 @@ ended() {
 	head -c 30000000 /dev/zero >big
 	listener -k -v 127.0.0.1 0 <big >out 2>err
 	local server=$pid
-	begin connect -d 127.0.0.1 "$port" | tail -f /dev/null 4>&- &
-	begin connect 127.0.0.1 "$port" </dev/null >got
+	begin connect -d 127.0.0.1 "$port" >got
 	local reader=$pid
+	eventually test -s got
 	kill -STOP "$reader"
 	mc connect --send-only 127.0.0.1 "$port" <<<hello
 	eventually grep -q hello out
@@ -228,8 +231,9 @@ ended() {
 @test "connect -w ends with 3 when the peer does not answer" {
 	mkfifo feed
 	exec 4<>feed
-	python3 "$PEER" full <feed >full 4>&- &
+	python3 "$PEER" full <feed >full 3>&- 4>&- &
 	local peer=$!
+	started+=("$peer")
 	port=$(port_of full)
 	local before=${EPOCHREALTIME/./}
 	run -3 mc connect -w 0.4 127.0.0.1 "$port" </dev/null
@@ -290,7 +294,7 @@ ended() {
 	local command
 	for command in listen echo fanout; do
 		run -1 mc $command 127.0.0.1 "$port" </dev/null
-		equal "$output" "muxcat: $command 127.0.0.1:$port: Address already in use"
+		equal "$output" "muxcat: listen 127.0.0.1:$port: Address already in use"
 	done
 }
 

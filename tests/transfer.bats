@@ -6,18 +6,13 @@ load helper
 setup_file() {
 	head -c 64M /dev/urandom >"$BATS_FILE_TMPDIR/one"
 	head -c 64M /dev/urandom >"$BATS_FILE_TMPDIR/other"
-	# Tiny socket buffers make for tiny steps.
-	head -c 8M "$BATS_FILE_TMPDIR/one" >"$BATS_FILE_TMPDIR/one-less"
-	head -c 8M "$BATS_FILE_TMPDIR/other" >"$BATS_FILE_TMPDIR/other-less"
-	head -c 1M "$BATS_FILE_TMPDIR/one" >"$BATS_FILE_TMPDIR/one-least"
-	head -c 1M "$BATS_FILE_TMPDIR/other" >"$BATS_FILE_TMPDIR/other-least"
+	head -c 1M "$BATS_FILE_TMPDIR/one" >"$BATS_FILE_TMPDIR/one-less"
+	head -c 1M "$BATS_FILE_TMPDIR/other" >"$BATS_FILE_TMPDIR/other-less"
 }
 
-# Both ways: what the client sends, what the server sends.
-files() {
-	one=$BATS_FILE_TMPDIR/one$1
-	other=$BATS_FILE_TMPDIR/other$1
-}
+# What the client sends, and what the server sends.
+one=$BATS_FILE_TMPDIR/one
+other=$BATS_FILE_TMPDIR/other
 
 # serve tcp|unix NAME COMMAND [OPTION]...: starts a server, with stdin from the file in $input
 # and stdout to NAME.out. Its process id is in $pid, the operand to reach it in $address.
@@ -38,11 +33,10 @@ serve() {
 }
 
 # Both ways at once through listen and connect, and whatever is between them.
-# both_ways tcp|unix direct|relay SIZE [OPTION]...
+# both_ways tcp|unix direct|relay [OPTION]...
 both_ways() {
 	local kind=$1 between=$2 server
-	files "$3"
-	shift 3
+	shift 2
 	input=$other serve "$kind" end listen "$@"
 	server=$pid
 	if [ "$between" = relay ]; then
@@ -57,57 +51,126 @@ both_ways() {
 
 through_echo() {
 	local kind=$1
-	files "$2"
-	shift 2
+	shift
 	input=/dev/null serve "$kind" echo echo "$@"
 	mc connect "$@" "$address" <"$one" >client.out
 	cmp "$one" client.out
 }
 
 @test "tcp: 64 MiB both ways through listen and connect" {
-	both_ways tcp direct ""
+	both_ways tcp direct
 }
 
 @test "unix: 64 MiB both ways through listen and connect" {
-	both_ways unix direct ""
+	both_ways unix direct
 }
 
 @test "tcp: 64 MiB through echo" {
-	through_echo tcp ""
+	through_echo tcp
 }
 
 @test "unix: 64 MiB through echo" {
-	through_echo unix ""
+	through_echo unix
 }
 
 @test "tcp: 64 MiB both ways through a relay" {
-	both_ways tcp relay ""
+	both_ways tcp relay
 }
 
 @test "unix: 64 MiB both ways through a relay" {
-	both_ways unix relay ""
+	both_ways unix relay
 }
 
-@test "tcp, tiny socket buffers: both ways through listen and connect" {
-	both_ways tcp direct "$LESS" -I 4k -O 4k
+@test "tcp, tiny socket buffers: 64 MiB both ways through listen and connect" {
+	both_ways tcp direct -I 4k -O 4k
 }
 
-@test "unix, tiny socket buffers: both ways through listen and connect" {
-	both_ways unix direct "$LESS" -I 4k -O 4k
+@test "unix, tiny socket buffers: 64 MiB both ways through listen and connect" {
+	both_ways unix direct -I 4k -O 4k
 }
 
-@test "tcp, tiny socket buffers: through echo" {
-	through_echo tcp "$LESS" -I 4k -O 4k
+@test "tcp, tiny socket buffers: 64 MiB through echo" {
+	through_echo tcp -I 4k -O 4k
 }
 
-@test "unix, tiny socket buffers: through echo" {
-	through_echo unix "$LESS" -I 4k -O 4k
+@test "unix, tiny socket buffers: 64 MiB through echo" {
+	through_echo unix -I 4k -O 4k
 }
 
-@test "tcp, tiny socket buffers: both ways through a relay" {
-	both_ways tcp relay "$LESS" -I 4k -O 4k
+@test "tcp, tiny socket buffers: 64 MiB both ways through a relay" {
+	both_ways tcp relay -I 4k -O 4k
 }
 
-@test "unix, tiny socket buffers: both ways through a relay" {
-	both_ways unix relay "$LESS" -I 4k -O 4k
+@test "unix, tiny socket buffers: 64 MiB both ways through a relay" {
+	both_ways unix relay -I 4k -O 4k
+}
+
+# Other tools: a MiB each way, in both roles
+
+# muxcat_serves COMMAND...: a client that is told $port at its end.
+muxcat_serves() {
+	local port server
+	input=$other-less serve tcp end listen
+	server=$pid
+	timeout "$PATIENCE" "${@//PORT/${address#*:}}" <"$one-less" >client.out 3>&-
+	status_of "$server"
+	equal "$status" 0
+	cmp "$one-less" end.out
+	cmp "$other-less" client.out
+}
+
+listening_port() {
+	ss -Hltnp | sed -n "s/.*127\.0\.0\.1:\([1-9][0-9]*\) .*pid=$1,.*/\1/p" >port
+	[ -s port ]
+}
+
+# muxcat_dials COMMAND...: a server that listens on a free port.
+muxcat_dials() {
+	local server
+	"$@" <"$other-less" >end.out 3>&- &
+	server=$!
+	started+=("$server")
+	eventually listening_port "$server"
+	mc connect 127.0.0.1 "$(<port)" <"$one-less" >client.out
+	status_of "$server"
+	equal "$status" 0
+	cmp "$one-less" end.out
+	cmp "$other-less" client.out
+}
+
+need() {
+	local tool
+	for tool; do
+		command -v "$tool" >/dev/null || skip "no $tool"
+	done
+}
+
+@test "nc as the client: a MiB each way" {
+	need nc
+	muxcat_serves nc -N 127.0.0.1 PORT
+}
+
+@test "ncat as the client: a MiB each way" {
+	need ncat
+	muxcat_serves ncat 127.0.0.1 PORT
+}
+
+@test "socat as the client: a MiB each way" {
+	need socat
+	muxcat_serves socat -t 10 - TCP:127.0.0.1:PORT
+}
+
+@test "nc as the server: a MiB each way" {
+	need nc ss
+	muxcat_dials nc -N -l 127.0.0.1 0
+}
+
+@test "ncat as the server: a MiB each way" {
+	need ncat ss
+	muxcat_dials ncat -l 127.0.0.1 0
+}
+
+@test "socat as the server: a MiB each way" {
+	need socat ss
+	muxcat_dials socat -t 10 - TCP-LISTEN:0,bind=127.0.0.1
 }
