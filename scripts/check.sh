@@ -29,6 +29,7 @@ make -j"$(nproc)" B="$B" test-programs || exit 1
 
 export MUXCAT_BUILD=$PWD/$B
 export ASAN_OPTIONS=detect_leaks=1
+export BATS_TEST_TIMEOUT=120
 passed=0 failed=0 skipped=0
 
 # Adds the results of a TAP file to the counts, and shows what failed.

@@ -306,7 +306,7 @@ static void received(
 	}
 	if (n < 0) {
 		hub_unsubscribe(&client->subscriber);
-		leave(client, os_error((int)n), 0);
+		cut(&client->subscriber, (int)n);
 		return;
 	}
 	if (fanout->cmd.options->chat)

@@ -70,7 +70,7 @@ static void relayed(struct relay *relay)
 	join->relaying = false;
 	report_closed(&join->connection, cmd_relay_reason(relay));
 	stream_close(&join->stdio.handle.stream, NULL);
-	if (relay->reason == RELAY_ENDED)
+	if (relay->reason == RELAY_ENDED || relay->failed == join->connection.stream)
 		connection_close(&join->connection, CMD_PATIENCE, closed);
 	else /* the peer shall not take what was cut short for a whole */
 		connection_reset(&join->connection, CMD_PATIENCE, closed);

@@ -333,8 +333,17 @@ static void writable(struct mux_io *io)
 	deliver(io->mux);
 }
 
+/* Once a turn, as soon as the wait is over; not at all while no timer asks for it. */
+static void read_clock(struct mux *mux)
+{
+	if (mux->waited && mux->timers)
+		mux->now = os_now();
+	mux->waited = false;
+}
+
 void mux_io_ready(struct mux_io *io, unsigned events)
 {
+	read_clock(io->mux);
 	if (io->closing)
 		return;
 	if (io->edge) {
@@ -455,16 +464,16 @@ int mux_run(struct mux *mux)
 			return 0;
 
 		int timeout = mux->runnable || mux->closing ? 0 : mux_timers_wait(mux);
-		int error = mux->backend->wait(mux->state, timeout);
+		int error;
 
+		mux->waited = true;
+		error = mux->backend->wait(mux->state, timeout);
 		if (error)
 			return error;
+		read_clock(mux);
 		deliver(mux);
-		if (mux->timers) {
-			mux->now = os_now();
-			mux_timers_run(mux);
-			deliver(mux);
-		}
+		mux_timers_run(mux);
+		deliver(mux);
 		run_runnable(mux);
 	}
 }

@@ -8,6 +8,7 @@ struct mux {
 	const struct mux_backend *backend;
 	void *state;
 	bool edge;
+	bool waited; /* since `now` was read */
 	uint64_t now;
 
 	struct mux_timer **heap; /* by key, the soonest at [1] */

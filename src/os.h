@@ -71,7 +71,10 @@ void os_close(mux_fd fd);
 /* Let the close of a TCP socket reset the connection instead of ending it (SO_LINGER in socket(7)). */
 void os_reset_on_close(mux_fd fd);
 
-/* Bytes given to the kernel that the peer has not acknowledged (Unix: not read); 0 if unknown. */
+/*
+ * Bytes given to the kernel that the peer has not acknowledged (Unix: not read) and still may; 0 if
+ * that is unknown.
+ */
 size_t os_unsent(mux_fd fd);
 
 /* Milliseconds on a clock that never jumps. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,8 +156,13 @@ void os_reset_on_close(mux_fd fd)
 
 size_t os_unsent(mux_fd fd)
 {
+	unsigned char state = 0; /* the first byte of struct tcp_info */
+	socklen_t length = sizeof(state);
 	int unsent = 0;
 
+	/* after a reset the bytes are still counted, but nobody will ever acknowledge them */
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &length) == 0 && state == TCP_CLOSE)
+		return 0;
 	return ioctl(fd, SIOCOUTQ, &unsent) < 0 || unsent < 0 ? 0 : (size_t)unsent;
 }
 

@@ -580,6 +580,44 @@ static void timers_fire_once_in_order_moved_and_stopped_ones_too(void **state)
 		assert_false(mux_timer_armed(&timers[i]));
 }
 
+static uint64_t moved_at;
+
+static void note_when(struct end *end)
+{
+	moved_at = end->io.moved_at;
+	mux_timer_stop(&later);
+	close_end(end);
+}
+
+static void *write_after_100ms(void *argument)
+{
+	struct timespec pause = { .tv_nsec = 100 * 1000 * 1000 };
+
+	nanosleep(&pause, NULL);
+	put(*(int *)argument, "x");
+	return NULL;
+}
+
+/* The clock of a callback is that of its event, not of the turn before it. */
+static void the_clock_of_a_callback_is_that_of_its_event(void **state)
+{
+	struct end end;
+	int peer = pair(&end);
+	uint64_t start = os_now();
+	pthread_t thread;
+
+	(void)state;
+	end.then = note_when;
+	receive(&end);
+	to_close = &end;
+	mux_timer_start(mux, &later, 10000, close_it);
+	assert_int_equal(pthread_create(&thread, NULL, write_after_100ms, &peer), 0);
+	assert_int_equal(mux_run(mux), 0);
+	pthread_join(thread, NULL);
+	assert_true(moved_at - start >= 99);
+	close(peer);
+}
+
 /* ---- every backend ---- */
 
 static const char *backend;
@@ -620,6 +658,7 @@ int main(void)
 		ON_A_LOOP(a_descriptor_too_high_for_the_backend_is_refused),
 		ON_A_LOOP(files_are_read_to_their_end),
 		ON_A_LOOP(every_post_of_every_thread_runs_once),
+		ON_A_LOOP(the_clock_of_a_callback_is_that_of_its_event),
 		ON_A_LOOP(timers_fire_once_in_order_moved_and_stopped_ones_too),
 	};
 	int failed = 0;
