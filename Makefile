@@ -58,13 +58,17 @@ quickstart: ; $(Q)scripts/deps.sh build && $(MAKE) --no-print-directory && scrip
 
 # ---- installing ----
 
+COMPLETIONS := $(PREFIX)/share/bash-completion/completions
+
 install: $(B)/muxcat
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(COMPLETIONS)
 	install -m 755 $(B)/muxcat $(DESTDIR)$(PREFIX)/bin/muxcat
 	install -m 644 man/muxcat.1 $(DESTDIR)$(PREFIX)/share/man/man1/muxcat.1
+	install -m 644 completions/muxcat.bash $(DESTDIR)$(COMPLETIONS)/muxcat
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/muxcat $(DESTDIR)$(PREFIX)/share/man/man1/muxcat.1
+	rm -f $(DESTDIR)$(PREFIX)/bin/muxcat $(DESTDIR)$(PREFIX)/share/man/man1/muxcat.1 \
+		$(DESTDIR)$(COMPLETIONS)/muxcat
 
 clean:
 	rm -rf $(B)

@@ -187,7 +187,8 @@ void address_local(const struct address *address, struct os_address *out)
 	out->u.local.sun_family = AF_UNIX;
 	memcpy(out->u.local.sun_path, address->path, length);
 	out->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
-	if (*address->path == '@') { /* an abstract name is not ended by a NUL, it begins with one */
+	/* an abstract name is not ended by a NUL, it begins with one */
+	if (*address->path == '@') {
 		out->u.local.sun_path[0] = '\0';
 		out->length--;
 	}

@@ -35,7 +35,8 @@ struct address_defaults {
 
 /*
  * Read one ADDRESS, or a HOST and a PORT. NULL when it is well-formed; otherwise why it is not, in
- * a few words that follow the text at fault and a colon. Service names are looked up in services(5).
+ * a few words that follow the text at fault and a colon. Service names are looked up in
+ * services(5).
  */
 const char *address_parse(
 	struct address *address, const char *text, const struct address_defaults *defaults);
@@ -51,7 +52,9 @@ void address_local(const struct address *address, struct os_address *out);
 
 enum { ADDRESS_TEXT = 320 };
 
-/* As a user would write it: HOST:PORT, [V6]:PORT, a path, @NAME. `text` holds ADDRESS_TEXT bytes. */
+/*
+ * As a user would write it: HOST:PORT, [V6]:PORT, a path, @NAME. `text` holds ADDRESS_TEXT bytes.
+ */
 const char *address_text(const struct address *address, char *text);
 
 /* The same of a socket address; IPv4 in IPv6's clothes is shown as IPv4. */

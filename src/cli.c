@@ -31,7 +31,8 @@ static const struct command {
 		"Dial, and join the connection with stdin and stdout." },
 	{ "echo", ECHO, cmd_echo, "echo [OPTION]... [HOST] PORT | ADDRESS",
 		"Serve: send every byte back to its sender." },
-	{ "fanout", FANOUT, cmd_fanout, "fanout [OPTION]... [HOST] PORT | ADDRESS | --to ADDRESS...",
+	{ "fanout", FANOUT, cmd_fanout,
+		"fanout [OPTION]... [HOST] PORT | ADDRESS | --to ADDRESS...",
 		"Serve: send one input to every subscriber." },
 };
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
@@ -148,7 +149,8 @@ static void print_row(const struct option_row *row)
 	int length = 0;
 
 	if (row->letter < BACKEND)
-		length = snprintf(left, sizeof(left), "  -%c%s", row->letter, row->name ? ", " : "");
+		length =
+			snprintf(left, sizeof(left), "  -%c%s", row->letter, row->name ? ", " : "");
 	else
 		length = snprintf(left, sizeof(left), "      ");
 	if (row->name)
@@ -522,8 +524,8 @@ static int read_options(struct reading *reading, int argc, char **argv)
 
 /* ---- what it all means together ---- */
 
-static void read_address(struct address *address, const char *text,
-	const struct address_defaults *defaults)
+static void read_address(
+	struct address *address, const char *text, const struct address_defaults *defaults)
 {
 	const char *wrong = address_parse(address, text, defaults);
 
@@ -532,8 +534,8 @@ static void read_address(struct address *address, const char *text,
 }
 
 /* An address to connect to: without a host it is this one; the port must be there. */
-static void read_target(struct address *address, const char *text,
-	const struct address_defaults *defaults)
+static void read_target(
+	struct address *address, const char *text, const struct address_defaults *defaults)
 {
 	read_address(address, text, defaults);
 	if (!address_is_local(address) && !address->port)
@@ -567,8 +569,8 @@ static void read_operands(struct reading *reading, int count, char **operands,
 	else if (count == 1)
 		read_address(&options->address, operands[0], defaults);
 	if (count == 2) {
-		const char *wrong = address_parse_pair(
-			&options->address, operands[0], operands[1], defaults);
+		const char *wrong =
+			address_parse_pair(&options->address, operands[0], operands[1], defaults);
 
 		if (wrong)
 			usage_error("'%s %s': %s", operands[0], operands[1], wrong);
@@ -584,8 +586,7 @@ static void check_connect(const struct reading *reading)
 
 	if (reading->source && !address_numeric(reading->source, source))
 		usage_error("'%s': -s takes an IP address", reading->source);
-	if (address_is_local(&options->address) &&
-		(reading->source || options->socket.source_port))
+	if (address_is_local(&options->address) && (reading->source || options->socket.source_port))
 		usage_error("-s and -p contradict a Unix socket");
 	if (reading->source && reading->family != AF_UNSPEC &&
 		source->u.any.sa_family != reading->family)
@@ -604,10 +605,11 @@ static void check_listen(const struct options *options)
 {
 	if (options->to_count > 1)
 		usage_error("--to: listen relays to one address");
-	if (options->to_count && (options->no_stdin || options->recv_only || options->send_only))
-		usage_error("--to contradicts %s: there is no stdin", options->no_stdin ? "-d"
-			: options->recv_only						? "--recv-only"
-											: "--send-only");
+	if (options->to_count && options->no_stdin)
+		usage_error("--to contradicts -d: there is no stdin");
+	if (options->to_count && (options->recv_only || options->send_only))
+		usage_error("--to contradicts %s: there is no stdin",
+			options->recv_only ? "--recv-only" : "--send-only");
 }
 
 static void check_fanout(struct reading *reading)
@@ -653,7 +655,8 @@ static void read_command(struct reading *reading, int argc, char **argv)
 	}
 	if (reading->command->bit == FANOUT && options->to_count) {
 		if (first < argc)
-			usage_error("'%s': --to takes the place of an address to serve", argv[first]);
+			usage_error(
+				"'%s': --to takes the place of an address to serve", argv[first]);
 	} else {
 		read_operands(reading, argc - first, argv + first, &defaults);
 	}

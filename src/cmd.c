@@ -44,8 +44,8 @@ static void report_options(const struct options *options)
 {
 	const struct socket_options *socket = &options->socket;
 
-	report_event(2, "backend %s, %s-triggered", options->backend,
-		options->edge ? "edge" : "level");
+	report_event(
+		2, "backend %s, %s-triggered", options->backend, options->edge ? "edge" : "level");
 	if (socket->recv_buffer)
 		report_event(2, "receive buffer of %d bytes", socket->recv_buffer);
 	if (socket->send_buffer)
@@ -136,8 +136,8 @@ static void troubled(struct server *server, int error)
 
 static uint16_t port_of(const struct os_address *bound)
 {
-	return ntohs(bound->u.any.sa_family == AF_INET6 ? bound->u.v6.sin6_port
-							: bound->u.v4.sin_port);
+	return ntohs(
+		bound->u.any.sa_family == AF_INET6 ? bound->u.v6.sin6_port : bound->u.v4.sin_port);
 }
 
 /* Written beside and renamed, so that whoever waits for the file never reads half a number. */
@@ -231,8 +231,8 @@ bool cmd_take(struct cmd *cmd, struct server *server, const struct arrival *arri
 	if (error) {
 		address_socket_text(arrival->peer, text);
 		if (error == -EMFILE)
-			report_warning("accept %s: refused, descriptor %d is beyond FD_SETSIZE", text,
-				arrival->fd);
+			report_warning("accept %s: refused, descriptor %d is beyond FD_SETSIZE",
+				text, arrival->fd);
 		else
 			report_warning("accept %s: refused, %s", text, os_error(error));
 		return false;

@@ -52,7 +52,9 @@ int cmd_run(struct cmd *cmd);
 /* Stop, in order: `stop` is called, and what has not ended a second later is left behind. */
 void cmd_stop(struct cmd *cmd);
 
-/* The program has failed with `status`, if it had not before, and stops. The caller reported why. */
+/*
+ * The program has failed with `status`, if it had not before, and stops. The caller reported why.
+ */
 void cmd_fail(struct cmd *cmd, int status);
 
 /* Writing to stdout failed: dies by SIGPIPE if its reader is gone, else reports it and fails. */
@@ -63,7 +65,8 @@ int cmd_dial_failed(const struct address *address, int error);
 
 /*
  * Open `server`, whose owner and arrived are set; report where it listens, write --port-file, and
- * count the time to the first connection (-w). False after a failure, which has been reported: the status is set and nothing is left open.
+ * count the time to the first connection (-w). False after a failure, which has been reported: the
+ * status is set and nothing is left open.
  */
 bool cmd_serve(struct cmd *cmd, struct server *server);
 
@@ -79,8 +82,8 @@ bool cmd_announce(struct cmd *cmd, const struct os_address *bound);
 void cmd_somebody_came(struct cmd *cmd);
 
 /* server_take with its failure reported as a warning; false then. Reports what was accepted. */
-bool cmd_take(struct cmd *cmd, struct server *server,
-	const struct arrival *arrival, struct connection *connection);
+bool cmd_take(struct cmd *cmd, struct server *server, const struct arrival *arrival,
+	struct connection *connection);
 
 /* Why a relay ended, in a few words, for report_closed. Valid until the next call. */
 const char *cmd_relay_reason(const struct relay *relay);

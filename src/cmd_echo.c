@@ -9,7 +9,9 @@ struct echo {
 	struct cmd cmd;
 	struct server server;
 	struct client *clients;
-	/* a datagram server keeps no clients: each datagram goes back before the next is received */
+	/*
+	 * a datagram server keeps no clients: each datagram goes back before the next is received
+	 */
 	struct mux_io datagrams;
 	struct mux_op recv_op;
 	struct mux_op send_op;

@@ -368,8 +368,8 @@ static void target_dialled(void *user, int error, mux_fd fd, const struct os_add
 	if (!error && !client)
 		error = -ENOMEM;
 	if (!error)
-		error = connection_open_socket(&client->connection, fanout->cmd.mux, fd, peer,
-			target->address->scheme);
+		error = connection_open_socket(
+			&client->connection, fanout->cmd.mux, fd, peer, target->address->scheme);
 	if (error) {
 		if (fd >= 0)
 			os_close(fd);
@@ -421,8 +421,8 @@ static bool open_input(struct fanout *fanout)
 	if (options->broker)
 		return true;
 	if (options->has_from) {
-		fanout->source_dial = dial_start(fanout->cmd.mux, &options->from,
-			&options->socket, options->timeout, source_dialled, fanout);
+		fanout->source_dial = dial_start(fanout->cmd.mux, &options->from, &options->socket,
+			options->timeout, source_dialled, fanout);
 		return fanout->source_dial;
 	}
 

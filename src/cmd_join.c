@@ -13,7 +13,8 @@ static void ended(struct relay *relay, enum relay_way way)
 
 	address_socket_text(&join->connection.peer, text);
 	if (way == RELAY_LEFTWARD) {
-		report_event(2, "%s: has ended%s", text, policy->discard[way] ? "" : "; stdout closed");
+		report_event(
+			2, "%s: has ended%s", text, policy->discard[way] ? "" : "; stdout closed");
 		return;
 	}
 	report_event(2, "%s: stdin has ended%s", text,
@@ -57,8 +58,7 @@ static void report_failure(struct cmd_join *join)
 		report_error("stdin: %s", os_error(relay->error));
 	else
 		report_error("%s %s: %s", relay->failed_sending ? "send" : "recv",
-			address_socket_text(&join->connection.peer, text),
-			os_error(relay->error));
+			address_socket_text(&join->connection.peer, text), os_error(relay->error));
 	join->cmd->status = CMD_ERROR;
 }
 

@@ -26,10 +26,10 @@ struct client {
 	struct client *next;
 	struct client **link;
 	bool subscribed;
-	bool ended;     /* it has sent its end */
-	bool served;    /* it has been sent all there is, and our end */
+	bool ended;  /* it has sent its end */
+	bool served; /* it has been sent all there is, and our end */
 	uint64_t patience;
-	bool leaving;   /* to be closed once the funnel has written what it sent */
+	bool leaving; /* to be closed once the funnel has written what it sent */
 };
 
 static struct client *client_of(struct stream *stream)
@@ -94,7 +94,8 @@ static void leave_if_done(struct client *client)
 	const struct options *options = client->listen->cmd.options;
 	bool nothing_to_send = options->no_stdin || options->recv_only || client->served;
 
-	if (client->ended && (nothing_to_send || options->exit_on_eof || stream_input_is_terminal()))
+	if (client->ended &&
+		(nothing_to_send || options->exit_on_eof || stream_input_is_terminal()))
 		leave(client, "end of file", CMD_PATIENCE);
 }
 
@@ -168,8 +169,8 @@ static void input_received(
 	} else {
 		hub_finish(&listen->hub);
 		if (options->linger >= 0)
-			mux_timer_start(listen->cmd.mux, &listen->linger,
-				(uint64_t)options->linger, linger_over);
+			mux_timer_start(listen->cmd.mux, &listen->linger, (uint64_t)options->linger,
+				linger_over);
 	}
 }
 

@@ -2,7 +2,9 @@
 
 #include <stdlib.h>
 
-/* When one side of a datagram relay has ended, how long the other may be silent, in milliseconds. */
+/*
+ * When one side of a datagram relay has ended, how long the other may be silent, in milliseconds.
+ */
 enum { DATAGRAM_LINGER = 1000 };
 
 struct relayed;
@@ -123,8 +125,7 @@ static void dialled(void *user, int error, mux_fd fd, const struct os_address *p
 	pair->relaying = true;
 	if (policy.linger == OPTION_LINGER_UNSET)
 		policy.linger = pair->target.stream->datagram ? DATAGRAM_LINGER : -1;
-	relay_start(
-		&pair->relay, pair->client.stream, pair->target.stream, &policy, relayed, pair);
+	relay_start(&pair->relay, pair->client.stream, pair->target.stream, &policy, relayed, pair);
 }
 
 static void arrived(struct server *server, const struct arrival *arrival)
@@ -156,8 +157,7 @@ static void arrived(struct server *server, const struct arrival *arrival)
 	if (pair->next)
 		pair->next->link = &pair->next;
 	listen->pairs = pair;
-	pair->dial = dial_start(
-		listen->cmd.mux, options->to, &options->socket, 0, dialled, pair);
+	pair->dial = dial_start(listen->cmd.mux, options->to, &options->socket, 0, dialled, pair);
 	if (!pair->dial)
 		connection_close(&pair->client, 0, client_closed);
 }

@@ -41,8 +41,7 @@ static void closed_stream(struct stream *stream)
 		connection->closed(connection);
 }
 
-void connection_close(
-	struct connection *connection, uint64_t patience, connection_closed *closed)
+void connection_close(struct connection *connection, uint64_t patience, connection_closed *closed)
 {
 	connection->closed = closed;
 	if (patience)
@@ -51,8 +50,7 @@ void connection_close(
 		stream_close(connection->stream, closed_stream);
 }
 
-void connection_reset(
-	struct connection *connection, uint64_t patience, connection_closed *closed)
+void connection_reset(struct connection *connection, uint64_t patience, connection_closed *closed)
 {
 	connection->closed = closed;
 	stream_reset(connection->stream, patience, closed_stream);

@@ -35,9 +35,7 @@ void connection_open_peer(struct connection *connection, struct datagram_server 
  * As stream_close, stream_close_gently (`patience` > 0) and stream_reset; `closed` comes from the
  * loop.
  */
-void connection_close(
-	struct connection *connection, uint64_t patience, connection_closed *closed);
-void connection_reset(
-	struct connection *connection, uint64_t patience, connection_closed *closed);
+void connection_close(struct connection *connection, uint64_t patience, connection_closed *closed);
+void connection_reset(struct connection *connection, uint64_t patience, connection_closed *closed);
 
 #endif

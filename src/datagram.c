@@ -224,8 +224,8 @@ static void send_next(struct datagram_server *server)
 	mux_buf_unref(buf);
 }
 
-static void peer_send(struct stream *stream, struct mux_buf *buf, const unsigned char *data,
-	size_t length)
+static void peer_send(
+	struct stream *stream, struct mux_buf *buf, const unsigned char *data, size_t length)
 {
 	struct datagram_peer *peer = peer_of(stream);
 	struct datagram_server *server = peer->server;

@@ -30,7 +30,7 @@ struct datagram_peer {
 	uint64_t moved_at;
 	struct datagram_peer *next_in_bucket;
 	struct datagram_peer *next_due;
-	bool due; /* something is to be called back from the loop */
+	bool due;       /* something is to be called back from the loop */
 	bool in_flight; /* send_op awaits its callback */
 	bool closing;
 };

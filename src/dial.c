@@ -162,6 +162,7 @@ static int take_addresses(struct dial *dial, const struct os_address *found, siz
 	if (!dial->attempts)
 		return -ENOMEM;
 	dial->count = count;
+	dial->started = 0;
 	for (size_t i = 0; i < count; i++) {
 		dial->attempts[i].dial = dial;
 		dial->attempts[i].to = found[i];

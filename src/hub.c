@@ -5,14 +5,14 @@
 #include <string.h>
 
 enum {
-	BLOCK = 64 * 1024,      /* what a block for small messages holds */
-	SOURCE_BLOCK = 512,     /* the same between subscribers, where each block has one source */
+	BLOCK = 64 * 1024,  /* what a block for small messages holds */
+	SOURCE_BLOCK = 512, /* the same between subscribers, where each block has one source */
 	WORTH_SHARING = 16 * 1024 /* a message of this size is not copied into a block */
 };
 
 struct hub_block {
 	struct hub_block *next;
-	unsigned refs; /* cursors, the block before, and the hub for its tail */
+	unsigned refs;   /* cursors, the block before, and the hub for its tail */
 	uint64_t source; /* the subscriber that must not get it, 0 none */
 	struct mux_buf *buf;
 	const unsigned char *data;
@@ -77,7 +77,8 @@ static bool cursor_next_block(struct hub_cursor *cursor)
 	if (!block->next)
 		return false;
 
-	struct hub_cursor to = { block->next, 0, cursor->position + (block->length - cursor->offset) };
+	struct hub_cursor to = { block->next, 0,
+		cursor->position + (block->length - cursor->offset) };
 
 	cursor_set(cursor, &to);
 	return true;
@@ -116,8 +117,8 @@ static bool cursor_past_line(struct hub_cursor *cursor, uint64_t limit)
 	return false;
 }
 
-static int append(struct hub *hub, struct mux_buf *buf, const unsigned char *data, size_t n,
-	uint64_t source)
+static int append(
+	struct hub *hub, struct mux_buf *buf, const unsigned char *data, size_t n, uint64_t source)
 {
 	struct hub_block *tail = hub->tail;
 

@@ -18,8 +18,8 @@ enum hub_slow { HUB_WAIT, HUB_DROP, HUB_CLOSE };
 
 struct hub_policy {
 	enum hub_slow slow;
-	uint64_t queue;  /* bytes a subscriber may lag */
-	uint64_t stall;  /* milliseconds without progress after which one that holds up is cut off */
+	uint64_t queue; /* bytes a subscriber may lag */
+	uint64_t stall; /* milliseconds without progress after which one that holds up is cut off */
 	uint64_t replay; /* bytes that a late subscriber gets of what was before */
 };
 
@@ -70,7 +70,7 @@ struct hub {
 	hub_room *room;
 	hub_flushed *flushed;
 	hub_cut *cut;
-	size_t count;     /* subscribers */
+	size_t count; /* subscribers */
 	/* ---- */
 	struct mux *mux;
 	struct hub_policy policy;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-	PAUSE = 100,        /* milliseconds until accepting is tried again, for want of descriptors */
+	PAUSE = 100, /* milliseconds until accepting is tried again, for want of descriptors */
 	TOLD_FOR = 10 * 1000 /* how long its owner then need not be told again */
 };
 
@@ -52,8 +52,8 @@ static void accept_next(struct listener_socket *socket)
 
 static void set_port(struct os_address *at, const struct os_address *like)
 {
-	in_port_t port = like->u.any.sa_family == AF_INET6 ? like->u.v6.sin6_port
-							   : like->u.v4.sin_port;
+	in_port_t port =
+		like->u.any.sa_family == AF_INET6 ? like->u.v6.sin6_port : like->u.v4.sin_port;
 
 	if (at->u.any.sa_family == AF_INET6)
 		at->u.v6.sin6_port = port;
@@ -61,8 +61,8 @@ static void set_port(struct os_address *at, const struct os_address *like)
 		at->u.v4.sin_port = port;
 }
 
-static int open_one(struct listener *listener, struct os_address *at,
-	const struct socket_options *options)
+static int open_one(
+	struct listener *listener, struct os_address *at, const struct socket_options *options)
 {
 	struct listener_socket *socket = &listener->sockets[listener->count];
 	bool local = at->u.any.sa_family == AF_UNIX;

@@ -166,8 +166,8 @@ static void try_send(struct mux_op *op)
 	struct mux_io *io = op->io;
 
 	while (op->moved < op->length) {
-		ssize_t n = os_write(
-			io->fd, io->kind, op->data + op->moved, op->length - op->moved);
+		ssize_t n =
+			os_write(io->fd, io->kind, op->data + op->moved, op->length - op->moved);
 
 		if (n == -EAGAIN)
 			return;

@@ -99,13 +99,13 @@ struct mux_io {
 	struct mux_io *next_changed;
 	struct mux_io *next_runnable;
 	struct mux_io *next_closing;
-	int slot;                /* the backend's: where it keeps this handle */
-	unsigned char wanted;    /* what the backend watches for: MUX_READ | MUX_WRITE */
-	unsigned char ready;     /* known to be ready (edge-triggered, and files) */
-	bool edge : 1;           /* registered edge-triggered */
-	bool hung_up : 1;        /* edge: no further event will come, so a short read proves nothing */
-	bool changed : 1;        /* on the list of handles whose interest is to be looked at */
-	bool runnable : 1;       /* on the list of handles to try without waiting */
+	int slot;             /* the backend's: where it keeps this handle */
+	unsigned char wanted; /* what the backend watches for: MUX_READ | MUX_WRITE */
+	unsigned char ready;  /* known to be ready (edge-triggered, and files) */
+	bool edge : 1;        /* registered edge-triggered */
+	bool hung_up : 1;     /* edge: no further event will come, so a short read proves nothing */
+	bool changed : 1;     /* on the list of handles whose interest is to be looked at */
+	bool runnable : 1;    /* on the list of handles to try without waiting */
 	bool closing : 1;
 };
 
@@ -123,8 +123,8 @@ struct mux *mux_new(const char *name, bool edge, int *error);
 void mux_free(struct mux *mux);
 
 /*
- * Runs callbacks until no handle is attached and nothing held; a timer alone does not keep it. 0, or
- * what failed.
+ * Runs callbacks until no handle is attached and nothing held; a timer alone does not keep it. 0,
+ * or what failed.
  */
 int mux_run(struct mux *mux);
 

@@ -26,8 +26,8 @@ struct mux_backend {
 	int (*want)(void *state, struct mux_io *io, unsigned interest);
 
 	/*
-	 * Wait up to `timeout` milliseconds (-1: for ever) and call mux_io_ready once for each ready
-	 * handle. A signal ends it early with 0.
+	 * Wait up to `timeout` milliseconds (-1: for ever) and call mux_io_ready once for each
+	 * ready handle. A signal ends it early with 0.
 	 */
 	int (*wait)(void *state, int timeout);
 };

@@ -56,8 +56,7 @@ static void insert(struct mux *mux, struct mux_timer *timer)
 	sift_up(mux, timer);
 }
 
-void mux_timer_start(
-	struct mux *mux, struct mux_timer *timer, uint64_t delay, mux_expired *expired)
+void mux_timer_start(struct mux *mux, struct mux_timer *timer, uint64_t delay, mux_expired *expired)
 {
 	if (mux->timers == 0) /* the turn's clock is only read while there are timers */
 		mux->now = os_now();

@@ -39,8 +39,8 @@ enum os_kind {
 
 /*
  * One try to move bytes. Returns the count, 0 at end of file (reads), -EAGAIN when it would block.
- * EINTR is retried. `size` and `length` are bytes. A write to an OS_SHARED pipe moves PIPE_BUF bytes
- * at most, which pipe(7) promises not to block once poll(2) has called it writable.
+ * EINTR is retried. `size` and `length` are bytes. A write to an OS_SHARED pipe moves PIPE_BUF
+ * bytes at most, which pipe(7) promises not to block once poll(2) has called it writable.
  */
 ssize_t os_read(mux_fd fd, enum os_kind kind, void *into, size_t size);
 ssize_t os_write(mux_fd fd, enum os_kind kind, const void *from, size_t length);
@@ -68,7 +68,9 @@ int os_shutdown_write(mux_fd fd);
 
 void os_close(mux_fd fd);
 
-/* Let the close of a TCP socket reset the connection instead of ending it (SO_LINGER in socket(7)). */
+/*
+ * Let the close of a TCP socket reset the connection instead of ending it (SO_LINGER in socket(7)).
+ */
 void os_reset_on_close(mux_fd fd);
 
 /*

@@ -177,7 +177,9 @@ static void received(
 		pass_end(flow);
 	} else if (n < 0) {
 		fail(relay, (int)n, stream, false);
-		/* nothing more will be answered either: let what is under way to `from` end there */
+		/*
+		 * nothing more will be answered either: let what is under way to `from` end there
+		 */
 		relay_drain(relay);
 		end_flow(flow);
 	} else if (!flow->to || (n == 0 && !flow->to->datagram)) {
@@ -186,8 +188,8 @@ static void received(
 		flow->buf = mux_buf_ref(buf);
 		flow->data = data;
 		flow->left = (size_t)n;
-		flow->piece = flow->to->datagram && !stream->datagram ? STREAM_DATAGRAM_PIECE
-								       : (size_t)n;
+		flow->piece =
+			flow->to->datagram && !stream->datagram ? STREAM_DATAGRAM_PIECE : (size_t)n;
 		send_piece(flow);
 	}
 }

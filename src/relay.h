@@ -23,21 +23,21 @@ typedef void relay_done(struct relay *relay);
 typedef void relay_ended(struct relay *relay, enum relay_way way);
 
 struct relay_policy {
-	relay_ended *ended;     /* told when a way's end has been passed on; may be NULL */
-	bool closed[2];         /* this way is not used at all: neither data nor end */
-	bool discard[2];        /* this way is read and dropped */
-	bool no_shutdown;       /* the end of left's input is not passed on to right */
-	bool end_on_right_eof;  /* right's end ends the relay */
-	bool end_on_left_eof;   /* left's end, once it has been passed on, ends the relay */
-	int64_t linger;         /* after left's end: milliseconds until the relay ends, -1 never;
+	relay_ended *ended;    /* told when a way's end has been passed on; may be NULL */
+	bool closed[2];        /* this way is not used at all: neither data nor end */
+	bool discard[2];       /* this way is read and dropped */
+	bool no_shutdown;      /* the end of left's input is not passed on to right */
+	bool end_on_right_eof; /* right's end ends the relay */
+	bool end_on_left_eof;  /* left's end, once it has been passed on, ends the relay */
+	int64_t linger;        /* after left's end: milliseconds until the relay ends, -1 never;
 	                           a datagram right must have been silent for that long */
-	uint64_t idle_timeout;  /* milliseconds, 0 none */
+	uint64_t idle_timeout; /* milliseconds, 0 none */
 };
 
 struct relay_flow {
 	struct relay *relay;
 	struct stream *from;
-	struct stream *to; /* NULL: discard */
+	struct stream *to;   /* NULL: discard */
 	struct mux_buf *buf; /* what is being sent on, while more than one piece is left */
 	const unsigned char *data;
 	size_t left;
@@ -49,7 +49,7 @@ struct relay {
 	void *owner;
 	relay_done *done;
 	enum relay_reason reason;
-	int error;             /* negative errno of the failure that came first */
+	int error; /* negative errno of the failure that came first */
 	struct stream *failed;
 	bool failed_sending;
 	/* ---- */

@@ -91,7 +91,6 @@ void report_closed(const struct connection *connection, const char *why)
 	if (verbosity < 1)
 		return;
 	report_event(1, "closed %s: %llu bytes in, %llu bytes out, %.1f s, %s",
-		address_socket_text(&connection->peer, text),
-		(unsigned long long)stream->bytes_in,
+		address_socket_text(&connection->peer, text), (unsigned long long)stream->bytes_in,
 		(unsigned long long)(stream->bytes_out + stream_sending(stream)), seconds, why);
 }

@@ -1,6 +1,6 @@
 /*
- * What a user is told: one line on stderr each, "muxcat: " first. Only the commands and cli.c speak;
- * everything below them returns its errors.
+ * What a user is told: one line on stderr each, "muxcat: " first. Only the commands and cli.c
+ * speak; everything below them returns its errors.
  */
 #ifndef MUXCAT_REPORT_H
 #define MUXCAT_REPORT_H

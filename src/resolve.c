@@ -52,8 +52,8 @@ static void interleave(struct os_address *found, size_t count)
 	}
 }
 
-static int collect(const struct addrinfo *list, uint16_t port, struct os_address **found,
-	size_t *count)
+static int collect(
+	const struct addrinfo *list, uint16_t port, struct os_address **found, size_t *count)
 {
 	size_t n = 0;
 
@@ -138,8 +138,7 @@ static void *look_up(void *argument)
 	struct resolve *resolve = argument;
 	bool cancelled;
 
-	resolve->error =
-		resolve_now(&resolve->address, false, &resolve->found, &resolve->count);
+	resolve->error = resolve_now(&resolve->address, false, &resolve->found, &resolve->count);
 	pthread_mutex_lock(&resolve->lock);
 	cancelled = resolve->cancelled;
 	if (!cancelled) {
@@ -152,8 +151,8 @@ static void *look_up(void *argument)
 	return NULL;
 }
 
-struct resolve *resolve_start(struct mux *mux, const struct address *address, resolve_done *done,
-	void *user, int *error)
+struct resolve *resolve_start(
+	struct mux *mux, const struct address *address, resolve_done *done, void *user, int *error)
 {
 	struct resolve *resolve = calloc(1, sizeof(*resolve));
 	pthread_attr_t attributes;

@@ -7,8 +7,7 @@ static bool is_full(const struct server *server)
 	return server->max && server->count >= server->max;
 }
 
-static void stream_accepted(
-	struct listener *listener, mux_fd fd, const struct os_address *peer)
+static void stream_accepted(struct listener *listener, mux_fd fd, const struct os_address *peer)
 {
 	struct server *server = listener->owner;
 	struct arrival arrival = { fd, peer };
@@ -61,8 +60,7 @@ const struct os_address *server_bound(const struct server *server, size_t index)
 	return index < server->listener.count ? &server->listener.sockets[index].bound : NULL;
 }
 
-int server_take(
-	struct server *server, const struct arrival *arrival, struct connection *connection)
+int server_take(struct server *server, const struct arrival *arrival, struct connection *connection)
 {
 	if (server->is_datagram) {
 		connection_open_peer(connection, &server->datagrams, arrival->peer, server->scheme);

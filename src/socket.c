@@ -23,7 +23,10 @@ static mux_fd open_socket(
 
 	if (fd < 0)
 		return -errno;
-	/* before bind and connect: the window scale of TCP is settled with the first segment (tcp(7)) */
+	/*
+	 * before bind and connect: the window scale of TCP is settled with the first segment
+	 * (tcp(7))
+	 */
 	if (options->recv_buffer)
 		set(fd, SOL_SOCKET, SO_RCVBUF, options->recv_buffer);
 	if (options->send_buffer)

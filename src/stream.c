@@ -60,8 +60,8 @@ static void handle_sent(struct mux_op *op, ssize_t result)
 	stream_report_sent(&handle->stream, op->moved, result);
 }
 
-static void handle_send(struct stream *stream, struct mux_buf *buf, const unsigned char *data,
-	size_t length)
+static void handle_send(
+	struct stream *stream, struct mux_buf *buf, const unsigned char *data, size_t length)
 {
 	struct handle_stream *handle = handle_of(stream);
 

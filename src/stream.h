@@ -1,11 +1,11 @@
 /*
- * An ordered stream of bytes (or, over datagrams, of datagrams), whatever is under it: a socket, the
- * stdin/stdout pair, one peer of a datagram server. What is above (relay, hub, the commands) knows
- * only this.
+ * An ordered stream of bytes (or, over datagrams, of datagrams), whatever is under it: a socket,
+ * the stdin/stdout pair, one peer of a datagram server. What is above (relay, hub, the commands)
+ * knows only this.
  *
  * A stream reads and writes independently: one receive and one send at most are outstanding, and
- * each gets one callback, from the loop and never from inside the call. Streams live in the caller's
- * memory until stream_closed.
+ * each gets one callback, from the loop and never from inside the call. Streams live in the
+ * caller's memory until stream_closed.
  */
 #ifndef MUXCAT_STREAM_H
 #define MUXCAT_STREAM_H
@@ -64,9 +64,9 @@ struct stream {
 	bool duplex;   /* one connection both ways, rather than an input and an output */
 	bool receiving;
 	bool sending;
-	bool ended;    /* the end of input has been received */
-	bool shut;     /* our end has been sent */
-	bool reset;    /* to be closed by a reset */
+	bool ended; /* the end of input has been received */
+	bool shut;  /* our end has been sent */
+	bool reset; /* to be closed by a reset */
 };
 
 /* A stream over one socket, or over a descriptor to read and another to write. */
@@ -127,7 +127,8 @@ void stream_close_gently(struct stream *stream, uint64_t patience, stream_closed
 
 /*
  * Close so that the peer can tell that something is missing: by a reset, where the transport has
- * one, after what was sent has been acknowledged or `patience` milliseconds (0: at once) have passed.
+ * one, after what was sent has been acknowledged or `patience` milliseconds (0: at once) have
+ * passed.
  */
 void stream_reset(struct stream *stream, uint64_t patience, stream_closed *closed);
 

@@ -144,8 +144,8 @@ ended() {
 	eventually lines_with 1 one got2
 	kill -KILL "${clients[0]}"
 	wait "$reset" "$drop"
-	eventually lines_with 3 closed err
 	echo two >&4
+	eventually lines_with 3 closed err
 	eventually lines_with 1 two got2
 	eventually lines_with 1 two got3
 	exec 4>&-
@@ -262,7 +262,7 @@ ended() {
 }
 
 @test "-z tells whether somebody accepts, and sends nothing" {
-	listener -v 127.0.0.1 0 <<<hello >out 2>err
+	listener -v 127.0.0.1 0 </dev/null >out 2>err
 	run -0 mc connect -z 127.0.0.1 "$port" <<<secret
 	equal "$output" ""
 	status_of "$pid"
@@ -418,7 +418,10 @@ ended() {
 	listener -u --to=udp:127.0.0.1:"$port" 127.0.0.1 0
 	run -0 mc connect -u -q 0.3 127.0.0.1 "$port" <<<hello
 	equal "$output" hello
-	listener -k -u --to=udp:127.0.0.1:"$(rm port; begin echo -u --port-file port 127.0.0.1 0; port_of port)" 127.0.0.1 0
+	rm port
+	begin echo -u --port-file port 127.0.0.1 0
+	port=$(port_of port)
+	listener -k -u --to=udp:127.0.0.1:"$port" 127.0.0.1 0
 	run -0 mc connect -u -q 0.3 127.0.0.1 "$port" <<<one
 	equal "$output" one
 	run -0 mc connect -u -q 0.3 127.0.0.1 "$port" <<<two
@@ -441,7 +444,7 @@ ended() {
 	equal "$(wc -l <err)" 1
 	[[ $(<err) == "muxcat: "* ]]
 	equal "$(<got)" "$(printf '%d\n' {1..8})"
-	listener -k 127.0.0.1 0 </dev/null
+	listener -k -d 127.0.0.1 0
 	run -3 mc connect -i 0.2 -d 127.0.0.1 "$port"
 }
 

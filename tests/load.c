@@ -138,7 +138,7 @@ int main(int argc, char **argv)
 		run(epoll, clients, busy, trips, size);
 		clock_gettime(CLOCK_MONOTONIC, &end);
 		printf("done %lld\n", (long long)(end.tv_sec - begin.tv_sec) * 1000000000 +
-			(end.tv_nsec - begin.tv_nsec));
+					      (end.tv_nsec - begin.tv_nsec));
 		fflush(stdout);
 	}
 	free(clients);

@@ -107,9 +107,9 @@ through_echo() {
 
 # Other tools: a MiB each way, in both roles
 
-# muxcat_serves COMMAND...: a client that is told $port at its end.
+# muxcat_serves COMMAND...: a client, in whose operands PORT stands for the port.
 muxcat_serves() {
-	local port server
+	local server
 	input=$other-less serve tcp end listen
 	server=$pid
 	timeout "$PATIENCE" "${@//PORT/${address#*:}}" <"$one-less" >client.out 3>&-

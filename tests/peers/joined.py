@@ -11,6 +11,7 @@ import time
 
 PATIENCE = float(os.environ.get("PATIENCE", "20"))
 STANDSTILL = 0.3  # this long without progress is a standstill
+RCVBUF = 32768  # ours: a small one lets the other side's send buffer find its size for good
 TOO_MUCH = 64 << 20  # a flood that goes on beyond this meets no back-pressure
 
 
@@ -69,7 +70,10 @@ class Joined:
 
 	def join(self, role, start):
 		if role == "connect":
-			server = socket.create_server(("127.0.0.1", 0))
+			server = socket.socket()
+			server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RCVBUF)
+			server.bind(("127.0.0.1", 0))
+			server.listen()
 			server.settimeout(PATIENCE)
 			start("127.0.0.1", str(server.getsockname()[1]))
 			try:
@@ -79,7 +83,10 @@ class Joined:
 		else:
 			path = "port-of-%d" % os.getpid()
 			start("--port-file=" + path, "127.0.0.1", "0")
-			self.socket = socket.create_connection(("127.0.0.1", read_port(path)), PATIENCE)
+			port = read_port(path)
+			self.socket = socket.socket()
+			self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RCVBUF)
+			self.socket.connect(("127.0.0.1", port))
 
 	def __enter__(self):
 		return self

@@ -48,10 +48,26 @@ static void what_is_well_formed_is_read(void **state)
 }
 
 static const char *const bad[] = {
-	"", ":", "host:", "70000", "host:65536", "99999999999999999999", "[::1", "[::1]", "[::1]80",
-	"::1", "fe80::1:80", "host:nosuchservice", "-1", "80 ", "unix:", "unix:@", "unixgram:",
+	"",
+	":",
+	"host:",
+	"70000",
+	"host:65536",
+	"99999999999999999999",
+	"[::1",
+	"[::1]",
+	"[::1]80",
+	"::1",
+	"fe80::1:80",
+	"host:nosuchservice",
+	"-1",
+	"80 ",
+	"unix:",
+	"unix:@",
+	"unixgram:",
 	"tls:host:443",
-	"unix:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	"unix:"
+	"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	"aaaaaaaaaaaaaaaaaaaaa",
 };
 

@@ -141,7 +141,8 @@ static void publish_from(const char *text, struct reader *source)
 
 	memcpy(buf->data, text, strlen(text));
 	assert_int_equal(hub_publish(&hub, buf, buf->data, strlen(text),
-				 source ? &source->subscriber : NULL), 0);
+				 source ? &source->subscriber : NULL),
+		0);
 	mux_buf_unref(buf);
 }
 
