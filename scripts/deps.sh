@@ -7,7 +7,7 @@ set -eu
 build="cc:gcc make:make"
 check="$build bats:bats nc:netcat-openbsd ncat:ncat socat:socat python3:python3 strace:strace
 	clang:clang tmux:tmux script:bsdutils mandoc:mandoc
-	/usr/include/cmocka.h:libcmocka-dev /etc/services:netbase"
+	ip:iproute2 unshare:util-linux /usr/include/cmocka.h:libcmocka-dev /etc/services:netbase"
 lint="$check clang-format:clang-format clang-tidy:clang-tidy cppcheck:cppcheck
 	shellcheck:shellcheck"
 
