@@ -14,7 +14,7 @@ override LDFLAGS += -pthread $(SANITIZE)
 
 SOURCES := $(wildcard src/*.c)
 OBJECTS := $(SOURCES:src/%.c=$(B)/%.o)
-CORE := $(filter-out $(B)/cli.o $(B)/cmd%.o $(B)/report.o,$(OBJECTS))
+CORE := $(filter-out $(B)/cli%.o $(B)/cmd%.o $(B)/report.o,$(OBJECTS))
 UNIT := $(patsubst tests/unit/%.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 
 ifneq ($(V),1)

@@ -3,6 +3,7 @@
  * argv. Whatever is wrong with the command line is said in one line, naming the word at fault, and
  * ends with exit status 2 before anything is opened.
  */
+#include "cli_table.h"
 #include "cmd.h"
 #include "resolve.h"
 
@@ -14,107 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MUXCAT_VERSION "0.1.0"
-
-enum { LISTEN = 1, CONNECT = 2, ECHO = 4, FANOUT = 8, DATA = LISTEN | CONNECT, ALL = 15 };
-
-static const struct command {
-	const char *name;
-	unsigned bit;
-	int (*run)(const struct options *options);
-	const char *synopsis;
-	const char *description;
-} commands[] = {
-	{ "listen", LISTEN, cmd_listen, "listen [OPTION]... [HOST] PORT | ADDRESS",
-		"Accept a connection and join it with stdin and stdout." },
-	{ "connect", CONNECT, cmd_connect, "connect [OPTION]... HOST PORT | ADDRESS",
-		"Dial, and join the connection with stdin and stdout." },
-	{ "echo", ECHO, cmd_echo, "echo [OPTION]... [HOST] PORT | ADDRESS",
-		"Serve: send every byte back to its sender." },
-	{ "fanout", FANOUT, cmd_fanout,
-		"fanout [OPTION]... [HOST] PORT | ADDRESS | --to ADDRESS...",
-		"Serve: send one input to every subscriber." },
-};
-enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
-
-/* Options without a letter. */
-enum {
-	BACKEND = 256,
-	EDGE,
-	QUIET,
-	TO,
-	FROM,
-	PORT_FILE,
-	SEND_ONLY,
-	RECV_ONLY,
-	NO_SHUTDOWN,
-	EXIT_ON_EOF,
-	DISCARD,
-	BROKER,
-	CHAT,
-	MIN_CLIENTS,
-	QUEUE,
-	SLOW,
-	STALL,
-	REPLAY,
-	HELP,
-	VERSION,
-};
-
-static const struct option_row {
-	const char *name; /* NULL: only the letter */
-	int letter;       /* or one of the numbers above */
-	unsigned commands;
-	const char *value; /* NULL: takes none */
-	const char *help;
-} rows[] = {
-	{ "keep-open", 'k', LISTEN, NULL, "serve many clients at the same time" },
-	{ "max-conns", 'm', LISTEN | ECHO | FANOUT, "N", "serve at most N at the same time" },
-	{ "timeout", 'w', LISTEN | ECHO, "SECS", "give up if nobody has come after SECS" },
-	{ "timeout", 'w', CONNECT, "SECS", "give up connecting after SECS, look-up included" },
-	{ "to", TO, LISTEN, "ADDRESS", "dial ADDRESS for each connection and relay" },
-	{ "port-file", PORT_FILE, LISTEN | ECHO | FANOUT, "FILE",
-		"write the port to FILE once listening" },
-	{ "zero", 'z', CONNECT, NULL, "only connect: exit 0 if it was accepted" },
-	{ "source", 's', CONNECT, "ADDR", "connect from the IP address ADDR" },
-	{ "source-port", 'p', CONNECT, "PORT", "connect from PORT" },
-	{ "no-stdin", 'd', DATA, NULL, "do not read stdin, nor send an end" },
-	{ "send-only", SEND_ONLY, DATA, NULL, "ignore what is received; done at stdin's end" },
-	{ "recv-only", RECV_ONLY, DATA, NULL, "send nothing" },
-	{ "no-shutdown", NO_SHUTDOWN, DATA, NULL, "do not half-close at stdin's end" },
-	{ "exit-on-eof", EXIT_ON_EOF, DATA, NULL, "done as soon as the peer ends" },
-	{ "linger", 'q', DATA, "SECS", "done SECS after stdin's end (-1: never)" },
-	{ NULL, 'N', DATA, NULL, "accepted for nc's sake: half-closing is the default" },
-	{ "discard", DISCARD, ECHO, NULL, "read and drop instead of sending back" },
-	{ "to", TO, FANOUT, "ADDRESS", "dial the subscriber ADDRESS (repeatable)" },
-	{ "from", FROM, FANOUT, "ADDRESS", "the input is dialled, instead of stdin" },
-	{ "broker", BROKER, FANOUT, NULL, "what a subscriber sends goes to all others" },
-	{ "chat", CHAT, FANOUT, NULL, "the same by lines, each after <userN>" },
-	{ "min-clients", MIN_CLIENTS, FANOUT, "N", "hold the input back until N are there (1)" },
-	{ "queue", QUEUE, FANOUT, "SIZE", "how far a subscriber may lag (1M)" },
-	{ "slow", SLOW, FANOUT, "wait|drop|close", "what to do with one that lags more (wait)" },
-	{ "stall", STALL, FANOUT, "SECS", "cut off one that takes nothing for SECS (10)" },
-	{ "replay", REPLAY, FANOUT, "SIZE", "give late subscribers the last SIZE bytes" },
-	{ "backend", BACKEND, ALL, "NAME", "the event mechanism: epoll (default), poll, select" },
-	{ "edge", EDGE, ALL, NULL, "edge-triggered readiness (epoll)" },
-	{ "ipv4", '4', ALL, NULL, "IPv4 only" },
-	{ "ipv6", '6', ALL, NULL, "IPv6 only" },
-	{ "numeric", 'n', ALL, NULL, "look up no names" },
-	{ "udp", 'u', ALL, NULL, "UDP instead of TCP" },
-	{ "unix", 'U', ALL, NULL, "a Unix socket; with -u, its datagrams" },
-	{ "idle-timeout", 'i', ALL, "SECS", "close a connection on which nothing moves for SECS" },
-	{ "recv-buffer", 'I', ALL, "SIZE", "SO_RCVBUF (sizes take k, M, G)" },
-	{ "send-buffer", 'O', ALL, "SIZE", "SO_SNDBUF" },
-	{ "verbose", 'v', ALL, NULL, "tell of connections on stderr (repeatable)" },
-	{ "quiet", QUIET, ALL, NULL, "only tell why the program failed" },
-	{ "help", HELP, ALL, NULL, "show this help" },
-};
-enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
-
 /* What can only be judged once everything is read. */
 struct reading {
 	struct options *options;
-	const struct command *command; /* NULL before the command's name */
+	const struct cli_command *command; /* NULL before the command's name */
 	bool udp;
 	bool local;
 	int family;
@@ -141,68 +45,10 @@ static void usage_error(const char *format, ...)
 	exit(CMD_USAGE);
 }
 
-/* ---- help ---- */
-
-static void print_row(const struct option_row *row)
-{
-	char left[64];
-	int length = 0;
-
-	if (row->letter < BACKEND)
-		length =
-			snprintf(left, sizeof(left), "  -%c%s", row->letter, row->name ? ", " : "");
-	else
-		length = snprintf(left, sizeof(left), "      ");
-	if (row->name)
-		length += snprintf(left + length, sizeof(left) - (size_t)length, "--%s%s%s",
-			row->name, row->value ? "=" : "", row->value ? row->value : "");
-	printf("%-28s %s%s\n", left, length > 28 ? "\n                             " : "",
-		row->help);
-}
-
-static void print_command_help(const struct command *command)
-{
-	printf("Usage: muxcat %s\n%s\n\n", command->synopsis, command->description);
-	for (size_t i = 0; i < ROWS; i++)
-		if ((rows[i].commands & command->bit) && rows[i].commands != ALL)
-			print_row(&rows[i]);
-	printf("\nOf every command:\n");
-	for (size_t i = 0; i < ROWS; i++)
-		if (rows[i].commands == ALL)
-			print_row(&rows[i]);
-	printf("\nADDRESS: [tcp:|udp:]HOST:PORT, [V6]:PORT, PORT, unix:PATH, unix:@NAME, "
-	       "unixgram:PATH\n");
-}
-
-static void print_help(void)
-{
-	printf("Usage: muxcat COMMAND [OPTION]... ADDRESS\n"
-	       "Sockets on the command line: one multiplexing core, four commands.\n\n");
-	for (size_t i = 0; i < COMMANDS; i++)
-		printf("  muxcat %s\n        %s\n", commands[i].synopsis, commands[i].description);
-	printf("\n  muxcat COMMAND --help    the options of a command\n"
-	       "  muxcat --version         the version and the backends of this build\n");
-}
-
-static void print_backends(const char *before)
-{
-	fputs(before, stdout);
-	for (const char *const *name = mux_backends(); *name; name++)
-		printf(" %s%s", *name, mux_backend_has_edge(*name) ? " (--edge)" : "");
-	putchar('\n');
-}
-
-static void print_version(void)
-{
-	printf("muxcat " MUXCAT_VERSION "\n");
-	print_backends("backends:");
-	printf("TLS: none\n");
-}
-
 /* Help that could not be written is no help. */
-_Noreturn static void finish_output(void)
+_Noreturn static void finish_output(bool written)
 {
-	if (fflush(stdout) == 0 && !ferror(stdout))
+	if (written)
 		exit(CMD_DONE);
 	report_error("stdout: %s", strerror(errno));
 	exit(CMD_ERROR);
@@ -345,11 +191,7 @@ static void set_common(struct reading *reading, int letter, const char *value)
 		options->verbose = -1;
 		break;
 	case HELP:
-		if (reading->command)
-			print_command_help(reading->command);
-		else
-			print_help();
-		finish_output();
+		finish_output(cli_help(reading->command));
 	default:
 		break;
 	}
@@ -451,8 +293,8 @@ static void set_option(struct reading *reading, int letter, const char *value)
 
 /* getopt_long's tables for one command, or for what may stand before it (ALL). */
 struct tables {
-	char letters[2 * ROWS + 3];
-	struct option longs[ROWS + 2];
+	char letters[2 * CLI_OPTIONS + 3];
+	struct option longs[CLI_OPTIONS + 2];
 };
 
 static void build_tables(struct tables *tables, unsigned bits)
@@ -463,8 +305,8 @@ static void build_tables(struct tables *tables, unsigned bits)
 	*letter++ = bits == ALL ? '+' : ':'; /* '+': stop at the command */
 	if (bits == ALL)
 		*letter++ = ':';
-	for (size_t i = 0; i < ROWS; i++) {
-		const struct option_row *row = &rows[i];
+	for (size_t i = 0; i < CLI_OPTIONS; i++) {
+		const struct cli_option *row = &cli_options[i];
 
 		if ((row->commands & bits) != bits)
 			continue;
@@ -513,8 +355,7 @@ static int read_options(struct reading *reading, int argc, char **argv)
 		if (letter == '?' || letter == ':')
 			complain_about_option(letter, argv);
 		if (letter == VERSION) {
-			print_version();
-			finish_output();
+			finish_output(cli_version());
 		}
 		if (letter != 'N')
 			set_option(reading, letter, optarg);
@@ -671,11 +512,11 @@ static void read_command(struct reading *reading, int argc, char **argv)
 		check_fanout(reading);
 }
 
-static const struct command *find_command(const char *name)
+static const struct cli_command *find_command(const char *name)
 {
-	for (size_t i = 0; i < COMMANDS; i++)
-		if (strcmp(commands[i].name, name) == 0)
-			return &commands[i];
+	for (size_t i = 0; i < CLI_COMMANDS; i++)
+		if (strcmp(cli_commands[i].name, name) == 0)
+			return &cli_commands[i];
 	usage_error("'%s': the commands are listen, connect, echo and fanout", name);
 }
 
@@ -683,11 +524,7 @@ static void show_help(int argc, char **argv)
 {
 	if (argc > 2)
 		usage_error("'%s': help takes one command", argv[2]);
-	if (argc > 1)
-		print_command_help(find_command(argv[1]));
-	else
-		print_help();
-	finish_output();
+	finish_output(cli_help(argc > 1 ? find_command(argv[1]) : NULL));
 }
 
 int main(int argc, char **argv)

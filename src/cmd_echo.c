@@ -1,14 +1,13 @@
 #include "cmd.h"
+#include "list.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-struct client;
-
 struct echo {
 	struct cmd cmd;
 	struct server server;
-	struct client *clients;
+	struct list_link *clients; /* of struct client */
 	/*
 	 * a datagram server keeps no clients: each datagram goes back before the next is received
 	 */
@@ -23,8 +22,7 @@ struct echo {
 struct client {
 	struct echo *echo;
 	struct connection connection;
-	struct client *next;
-	struct client **link;
+	struct list_link link;
 };
 
 /* ---- streams ---- */
@@ -34,9 +32,7 @@ static void client_closed(struct connection *connection)
 	struct client *client = container_of(connection, struct client, connection);
 	struct echo *echo = client->echo;
 
-	*client->link = client->next;
-	if (client->next)
-		client->next->link = client->link;
+	list_remove(&client->link);
 	free(client);
 	server_leave(&echo->server);
 }
@@ -96,11 +92,7 @@ static void arrived(struct server *server, const struct arrival *arrival)
 		return;
 	}
 	client->echo = echo;
-	client->next = echo->clients;
-	client->link = &echo->clients;
-	if (client->next)
-		client->next->link = &client->next;
-	echo->clients = client;
+	list_add(&echo->clients, &client->link);
 	client->connection.stream->owner = client;
 	stream_watch_idle(client->connection.stream, echo->cmd.options->idle_timeout, idle);
 	stream_recv(client->connection.stream, received);
@@ -167,9 +159,12 @@ static void stop(struct cmd *cmd)
 		return;
 	}
 	server_close(&echo->server);
-	for (struct client *client = echo->clients; client; client = client->next)
+	list_each (link, echo->clients) {
+		struct client *client = container_of(link, struct client, link);
+
 		if (!client->connection.stream->sending)
 			leave(client, "stopped", CMD_PATIENCE);
+	}
 }
 
 int cmd_echo(const struct options *options)

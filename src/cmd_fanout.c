@@ -1,5 +1,6 @@
 #include "cmd.h"
 #include "hub.h"
+#include "list.h"
 #include "resolve.h"
 
 #include <errno.h>
@@ -17,9 +18,9 @@ struct fanout {
 	struct cmd cmd;
 	struct server server;
 	struct hub hub;
-	struct client *clients;
-	struct target *targets; /* what --to dials */
-	bool started;           /* min_clients have been there */
+	struct list_link *clients; /* of struct client */
+	struct target *targets;    /* what --to dials */
+	bool started;              /* min_clients have been there */
 	struct stdio_stream stdio;
 	struct connection source; /* --from */
 	struct dial *source_dial;
@@ -37,8 +38,7 @@ struct client {
 	struct fanout *fanout;
 	struct connection connection;
 	struct hub_subscriber subscriber;
-	struct client *next;
-	struct client **link;
+	struct list_link link;
 	struct mux_buf *line; /* --chat: the prefix and what there is of the line */
 	size_t line_length;
 	bool dialled;
@@ -63,9 +63,7 @@ static void client_closed(struct connection *connection)
 	struct client *client = container_of(connection, struct client, connection);
 	struct fanout *fanout = client->fanout;
 
-	*client->link = client->next;
-	if (client->next)
-		client->next->link = client->link;
+	list_remove(&client->link);
 	mux_buf_unref(client->line);
 	if (fanout->serving && !client->dialled)
 		server_leave(&fanout->server);
@@ -324,9 +322,12 @@ static void room(struct hub *hub)
 	struct fanout *fanout = hub->owner;
 
 	pull(fanout);
-	for (struct client *client = fanout->clients; client; client = client->next)
+	list_each (link, fanout->clients) {
+		struct client *client = container_of(link, struct client, link);
+
 		if (client->paused && !client->leaving)
 			listen_to(client);
+	}
 }
 
 /* ---- subscribers ---- */
@@ -334,11 +335,7 @@ static void room(struct hub *hub)
 static void subscribe(struct fanout *fanout, struct client *client)
 {
 	client->fanout = fanout;
-	client->next = fanout->clients;
-	client->link = &fanout->clients;
-	if (client->next)
-		client->next->link = &client->next;
-	fanout->clients = client;
+	list_add(&fanout->clients, &client->link);
 	hub_subscribe(&fanout->hub, &client->subscriber, client->connection.stream);
 	stream_watch_idle(client->connection.stream, fanout->cmd.options->idle_timeout, idle);
 	listen_to(client);

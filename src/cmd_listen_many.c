@@ -1,20 +1,19 @@
 #include "cmd_listen.h"
 #include "funnel.h"
 #include "hub.h"
+#include "list.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-struct client;
 
 struct listen_many {
 	struct cmd cmd;
 	struct server server;
 	struct stdio_stream stdio;
-	struct hub hub;       /* stdin to every client */
-	struct funnel funnel; /* what clients send to stdout */
-	struct client *clients;
-	struct mux_timer linger; /* -q */
+	struct hub hub;            /* stdin to every client */
+	struct funnel funnel;      /* what clients send to stdout */
+	struct list_link *clients; /* of struct client */
+	struct mux_timer linger;   /* -q */
 	bool stdio_open;
 };
 
@@ -23,8 +22,7 @@ struct client {
 	struct connection connection;
 	struct hub_subscriber subscriber;
 	struct funnel_source source;
-	struct client *next;
-	struct client **link;
+	struct list_link link;
 	bool subscribed;
 	bool ended;  /* it has sent its end */
 	bool served; /* it has been sent all there is, and our end */
@@ -57,9 +55,7 @@ static void client_closed(struct connection *connection)
 	struct client *client = container_of(connection, struct client, connection);
 	struct listen_many *listen = client->listen;
 
-	*client->link = client->next;
-	if (client->next)
-		client->next->link = client->link;
+	list_remove(&client->link);
 	free(client);
 	server_leave(&listen->server);
 	close_if_over(listen);
@@ -239,11 +235,7 @@ static void arrived(struct server *server, const struct arrival *arrival)
 		return;
 	}
 	client->listen = listen;
-	client->next = listen->clients;
-	client->link = &listen->clients;
-	if (client->next)
-		client->next->link = &client->next;
-	listen->clients = client;
+	list_add(&listen->clients, &client->link);
 	client->subscribed = true;
 	hub_subscribe(&listen->hub, &client->subscriber, client->connection.stream);
 	stream_watch_idle(client->connection.stream, options->idle_timeout, idle);
@@ -257,17 +249,16 @@ static void arrived(struct server *server, const struct arrival *arrival)
 static void stop(struct cmd *cmd)
 {
 	struct listen_many *listen = container_of(cmd, struct listen_many, cmd);
-	struct client *next;
-
 	mux_timer_stop(&listen->linger);
 	server_stop(&listen->server);
 	stream_stop_recv(&listen->stdio.handle.stream);
-	for (struct client *client = listen->clients; client; client = client->next)
-		stream_stop_recv(client->connection.stream);
+	list_each (link, listen->clients)
+		stream_stop_recv(container_of(link, struct client, link)->connection.stream);
 	if (!listen->hub.finished)
 		hub_finish(&listen->hub);
-	for (struct client *client = listen->clients; client; client = next) {
-		next = client->next;
+	list_each (link, listen->clients) {
+		struct client *client = container_of(link, struct client, link);
+
 		if (client->served && !client->source.waiting)
 			leave(client, "stopped", CMD_PATIENCE);
 	}

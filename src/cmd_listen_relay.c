@@ -1,4 +1,5 @@
 #include "cmd_listen.h"
+#include "list.h"
 
 #include <stdlib.h>
 
@@ -7,12 +8,10 @@
  */
 enum { DATAGRAM_LINGER = 1000 };
 
-struct relayed;
-
 struct listen_relay {
 	struct cmd cmd;
 	struct server server;
-	struct relayed *pairs;
+	struct list_link *pairs; /* of struct relayed */
 	bool taken;
 };
 
@@ -23,8 +22,7 @@ struct relayed {
 	struct connection target;
 	struct dial *dial;
 	struct relay relay;
-	struct relayed *next;
-	struct relayed **link;
+	struct list_link link;
 	int open; /* connections not closed yet */
 	bool relaying;
 };
@@ -35,9 +33,7 @@ static void free_if_closed(struct relayed *pair)
 
 	if (--pair->open)
 		return;
-	*pair->link = pair->next;
-	if (pair->next)
-		pair->next->link = pair->link;
+	list_remove(&pair->link);
 	free(pair);
 	server_leave(&listen->server);
 	if (!listen->pairs && (listen->cmd.stopping || !listen->cmd.options->keep_open))
@@ -152,11 +148,7 @@ static void arrived(struct server *server, const struct arrival *arrival)
 		server_stop(server);
 	pair->listen = listen;
 	pair->open = 1;
-	pair->next = listen->pairs;
-	pair->link = &listen->pairs;
-	if (pair->next)
-		pair->next->link = &pair->next;
-	listen->pairs = pair;
+	list_add(&listen->pairs, &pair->link);
 	pair->dial = dial_start(listen->cmd.mux, options->to, &options->socket, 0, dialled, pair);
 	if (!pair->dial)
 		connection_close(&pair->client, 0, client_closed);
@@ -165,13 +157,13 @@ static void arrived(struct server *server, const struct arrival *arrival)
 static void stop(struct cmd *cmd)
 {
 	struct listen_relay *listen = container_of(cmd, struct listen_relay, cmd);
-	struct relayed *next;
 
 	server_stop(&listen->server);
 	if (!listen->pairs)
 		server_close(&listen->server);
-	for (struct relayed *pair = listen->pairs; pair; pair = next) {
-		next = pair->next;
+	list_each (link, listen->pairs) {
+		struct relayed *pair = container_of(link, struct relayed, link);
+
 		if (pair->relaying) {
 			relay_drain(&pair->relay);
 		} else if (pair->dial) {

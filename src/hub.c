@@ -161,6 +161,11 @@ static void move_marks(struct hub *hub, const unsigned char *data, size_t n)
 
 /* ---- lag ---- */
 
+static struct hub_subscriber *subscriber_of(struct list_link *link)
+{
+	return container_of(link, struct hub_subscriber, link);
+}
+
 static uint64_t lag_of(const struct hub_subscriber *subscriber)
 {
 	return subscriber->hub->head - subscriber->cursor.position + subscriber->in_flight -
@@ -381,10 +386,9 @@ static void skip(struct hub_subscriber *subscriber)
 
 static void deal_with_slow(struct hub *hub)
 {
-	struct hub_subscriber *next;
+	list_each (link, hub->subscribers) {
+		struct hub_subscriber *s = subscriber_of(link);
 
-	for (struct hub_subscriber *s = hub->subscribers; s; s = next) {
-		next = s->next;
 		if (lag_of(s) < hub->policy.queue)
 			continue;
 		if (hub->policy.slow == HUB_DROP)
@@ -405,7 +409,9 @@ int hub_publish(struct hub *hub, struct mux_buf *buf, const unsigned char *data,
 	if (error)
 		return error;
 	move_marks(hub, data, n);
-	for (struct hub_subscriber *s = hub->subscribers; s; s = s->next) {
+	list_each (link, hub->subscribers) {
+		struct hub_subscriber *s = subscriber_of(link);
+
 		pump(s);
 		set_lagging(s, lag_of(s) >= hub->policy.queue);
 	}
@@ -426,11 +432,7 @@ void hub_subscribe(struct hub *hub, struct hub_subscriber *subscriber, struct st
 		if (hub->replay.position > 0)
 			cursor_past_line(&subscriber->cursor, hub->record.position);
 	}
-	subscriber->next = hub->subscribers;
-	if (subscriber->next)
-		subscriber->next->link = &subscriber->next;
-	hub->subscribers = subscriber;
-	subscriber->link = &hub->subscribers;
+	list_add(&hub->subscribers, &subscriber->link);
 	hub->count++;
 	if (hub->finished)
 		watch_stall(subscriber);
@@ -446,20 +448,17 @@ void hub_unsubscribe(struct hub_subscriber *subscriber)
 	cursor_drop(&subscriber->cursor);
 	mux_buf_unref(subscriber->rest);
 	subscriber->rest = NULL;
-	*subscriber->link = subscriber->next;
-	if (subscriber->next)
-		subscriber->next->link = subscriber->link;
+	list_remove(&subscriber->link);
 	hub->count--;
 	tell_room(hub);
 }
 
 void hub_finish(struct hub *hub)
 {
-	struct hub_subscriber *next;
-
 	hub->finished = true;
-	for (struct hub_subscriber *s = hub->subscribers; s; s = next) {
-		next = s->next;
+	list_each (link, hub->subscribers) {
+		struct hub_subscriber *s = subscriber_of(link);
+
 		watch_stall(s);
 		pump(s);
 	}

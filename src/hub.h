@@ -12,6 +12,7 @@
 #ifndef MUXCAT_HUB_H
 #define MUXCAT_HUB_H
 
+#include "list.h"
 #include "stream.h"
 
 enum hub_slow { HUB_WAIT, HUB_DROP, HUB_CLOSE };
@@ -52,8 +53,7 @@ struct hub_subscriber {
 	uint64_t dropped;      /* records skipped under HUB_DROP */
 	/* ---- */
 	struct hub *hub;
-	struct hub_subscriber *next;
-	struct hub_subscriber **link;
+	struct list_link link;
 	struct hub_cursor cursor; /* behind what has been given to the stream */
 	size_t in_flight;         /* bytes given to the stream whose callback is to come */
 	struct mux_buf *rest;     /* of a record begun before a skip: goes first */
@@ -74,7 +74,7 @@ struct hub {
 	/* ---- */
 	struct mux *mux;
 	struct hub_policy policy;
-	struct hub_subscriber *subscribers;
+	struct list_link *subscribers;
 	struct hub_block *tail;
 	struct hub_cursor record; /* where the newest record begins */
 	struct hub_cursor replay; /* one byte before the replay's first, to tell if it is a start */

@@ -237,6 +237,13 @@ void mux_cancel(struct mux_op *op)
 
 /* ---- readiness ---- */
 
+/* Nothing is left: from here on the backend has to tell. */
+static void drained(struct mux_io *io)
+{
+	io->ready &= (unsigned char)~MUX_READ;
+	mark_changed(io);
+}
+
 static void accept_ready(struct mux_io *io)
 {
 	for (int budget = EVENT_BUDGET; budget && io->reading; budget--) {
@@ -244,7 +251,7 @@ static void accept_ready(struct mux_io *io)
 		mux_fd fd = os_accept(io->fd, op->address);
 
 		if (fd == -EAGAIN) {
-			io->ready &= (unsigned char)~MUX_READ;
+			drained(io);
 			return;
 		}
 		if (fd == -ECONNABORTED)
@@ -276,7 +283,7 @@ static bool receive_once(struct mux_io *io)
 	else
 		n = os_recvfrom(io->fd, buf->data, buf->size, op->address);
 	if (n == -EAGAIN) {
-		io->ready &= (unsigned char)~MUX_READ;
+		drained(io);
 		return false;
 	}
 	/*
@@ -541,7 +548,11 @@ int mux_attach(struct mux *mux, struct mux_io *io, mux_fd fd, enum os_kind kind)
 	io->fd = fd;
 	io->kind = kind;
 	io->edge = mux->edge && kind == OS_SOCKET;
-	io->ready = kind == OS_FILE ? MUX_READ : 0;
+	/*
+	 * Files are always ready. Of a FIFO that was opened anew, poll(2) does not report an end
+	 * that was there before, so it is read until nothing is left before it is waited for.
+	 */
+	io->ready = kind == OS_FILE || kind == OS_NONBLOCKING ? MUX_READ : 0;
 	io->moved_at = mux->now;
 	io->slot = -1;
 	mux->handles++;

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <netinet/tcp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -230,25 +231,35 @@ static enum os_kind kind_of(mux_fd fd)
 	return S_ISSOCK(status.st_mode) ? OS_SOCKET : OS_SHARED;
 }
 
-mux_fd os_stdin(enum os_kind *kind)
+/*
+ * A pipe or a terminal is opened anew, which makes a description of our own: its O_NONBLOCK is
+ * nobody else's (proc(5), fd/). What cannot be is used as it is, after readiness.
+ */
+static mux_fd take_over(int number, int access, enum os_kind *kind)
 {
-	*kind = kind_of(0);
-	return above_standard(0);
-}
+	char path[32];
 
-mux_fd os_stdout(enum os_kind *kind)
-{
-	*kind = kind_of(1);
-	if (*kind == OS_SHARED && (fcntl(1, F_GETFL) & O_ACCMODE) != O_RDONLY) {
-		/* a description of our own, so that O_NONBLOCK is nobody else's (proc(5), fd/) */
-		int fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	*kind = kind_of(number);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", number);
+	if (*kind == OS_SHARED && (fcntl(number, F_GETFL) & O_ACCMODE) != (access ^ O_WRONLY)) {
+		int fd = open(path, access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
 		if (fd >= 0) {
 			*kind = OS_NONBLOCKING;
 			return fd;
 		}
 	}
-	return above_standard(1);
+	return above_standard(number);
+}
+
+mux_fd os_stdin(enum os_kind *kind)
+{
+	return take_over(0, O_RDONLY, kind);
+}
+
+mux_fd os_stdout(enum os_kind *kind)
+{
+	return take_over(1, O_WRONLY, kind);
 }
 
 void os_release_standard(int number)

@@ -11,7 +11,6 @@ import time
 
 PATIENCE = float(os.environ.get("PATIENCE", "20"))
 STANDSTILL = 0.3  # this long without progress is a standstill
-RCVBUF = 32768  # ours: a small one lets the other side's send buffer find its size for good
 TOO_MUCH = 64 << 20  # a flood that goes on beyond this meets no back-pressure
 
 
@@ -70,10 +69,7 @@ class Joined:
 
 	def join(self, role, start):
 		if role == "connect":
-			server = socket.socket()
-			server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RCVBUF)
-			server.bind(("127.0.0.1", 0))
-			server.listen()
+			server = socket.create_server(("127.0.0.1", 0))
 			server.settimeout(PATIENCE)
 			start("127.0.0.1", str(server.getsockname()[1]))
 			try:
@@ -83,10 +79,7 @@ class Joined:
 		else:
 			path = "port-of-%d" % os.getpid()
 			start("--port-file=" + path, "127.0.0.1", "0")
-			port = read_port(path)
-			self.socket = socket.socket()
-			self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RCVBUF)
-			self.socket.connect(("127.0.0.1", port))
+			self.socket = socket.create_connection(("127.0.0.1", read_port(path)), PATIENCE)
 
 	def __enter__(self):
 		return self
@@ -114,10 +107,10 @@ class Joined:
 		return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def fill(write, fd):
-	"""Writes until nothing has moved for STANDSTILL seconds. Returns how much went in."""
+def fill(write, fd, total=0):
+	"""Writes the pattern from total on until nothing has moved for STANDSTILL seconds. Returns
+	where it has stopped."""
 	os.set_blocking(fd, False)
-	total = 0
 	while select.select([], [fd], [], STANDSTILL)[1]:
 		try:
 			total += write(pattern(total, 65536))
