@@ -1,6 +1,7 @@
 #include "address.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,10 +56,17 @@ static const char *parse_port(struct address *address, const char *text)
 
 static const char *set_host(struct address *address, const char *host, size_t length)
 {
+	struct os_address numeric;
+
 	if (length >= sizeof(address->host))
 		return "the host name is too long";
 	memcpy(address->host, host, length);
 	address->host[length] = '\0';
+	for (const unsigned char *c = (const unsigned char *)address->host; *c; c++)
+		if (*c < 0x80 && !isalnum(*c) && !strchr("-._:%", *c))
+			return "this is no host name";
+	if (strchr(address->host, ':') && !address_numeric(address->host, &numeric))
+		return "neither a host name nor an IPv6 address";
 	return NULL;
 }
 
@@ -85,13 +93,15 @@ static const char *parse_host_port(struct address *address, const char *text)
 			return "the closing bracket is missing";
 		if (end[1] != ':')
 			return "the port is missing (write [HOST]:PORT)";
+		if (end == text + 1)
+			return "the host between the brackets is missing";
 		wrong = set_host(address, text + 1, (size_t)(end - text - 1));
 		return wrong ? wrong : parse_port(address, end + 2);
 	}
 	if (!colon)
 		return parse_port(address, text);
 	if (strchr(text, ':') != colon)
-		return "write an IPv6 address with its port as [ADDRESS]:PORT";
+		return "write HOST:PORT, or [ADDRESS]:PORT for IPv6";
 	wrong = set_host(address, text, (size_t)(colon - text));
 	return wrong ? wrong : parse_port(address, colon + 1);
 }
@@ -156,27 +166,33 @@ const char *address_parse(
 }
 
 const char *address_parse_pair(struct address *address, const char *host, const char *port,
-	const struct address_defaults *defaults)
+	const struct address_defaults *defaults, const char **at_fault)
 {
 	const char *wrong;
 	size_t length;
 
 	start(address, defaults);
+	*at_fault = host;
 	wrong = parse_scheme(address, &host, defaults);
 	if (wrong)
 		return wrong;
-	if (address_is_local(address))
+	if (address_is_local(address)) {
+		*at_fault = port;
 		return "a Unix socket has a path and no port";
+	}
 	length = strlen(host);
 	if (!length)
 		return "the host is missing";
-	if (*host == '[' && host[length - 1] == ']')
+	if (*host == '[' && host[length - 1] == ']' && length > 2)
 		wrong = set_host(address, host + 1, length - 2);
 	else
 		wrong = set_host(address, host, length);
 	if (!wrong)
-		wrong = parse_port(address, port);
-	return wrong ? wrong : check_family(address);
+		wrong = check_family(address);
+	if (wrong)
+		return wrong;
+	*at_fault = port;
+	return parse_port(address, port);
 }
 
 void address_local(const struct address *address, struct os_address *out)

@@ -35,13 +35,13 @@ struct address_defaults {
 
 /*
  * Read one ADDRESS, or a HOST and a PORT. NULL when it is well-formed; otherwise why it is not, in
- * a few words that follow the text at fault and a colon. Service names are looked up in
+ * a few words that follow the text at fault (of a pair, *at_fault) and a colon. Service names are looked up in
  * services(5).
  */
 const char *address_parse(
 	struct address *address, const char *text, const struct address_defaults *defaults);
 const char *address_parse_pair(struct address *address, const char *host, const char *port,
-	const struct address_defaults *defaults);
+	const struct address_defaults *defaults, const char **at_fault);
 
 bool address_is_local(const struct address *address);    /* Unix sockets */
 bool address_is_datagram(const struct address *address); /* no connection, no end of file */

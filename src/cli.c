@@ -62,7 +62,7 @@ static uint64_t parse_seconds(const char *text, const char *option)
 	double seconds = strtod(text, &end);
 
 	if (end == text || *end || !(seconds >= 0.001) || seconds > 1e9)
-		usage_error("'%s': %s takes a number of seconds above 0", text, option);
+		usage_error("'%.200s': %s takes a number of seconds above 0", text, option);
 	return (uint64_t)(seconds * 1000);
 }
 
@@ -74,7 +74,7 @@ static int64_t parse_linger(const char *text)
 	if (end != text && !*end && seconds == -1)
 		return -1;
 	if (end == text || *end || !(seconds >= 0) || seconds > 1e9)
-		usage_error("'%s': -q takes a number of seconds, or -1", text);
+		usage_error("'%.200s': -q takes a number of seconds, or -1", text);
 	return (int64_t)(seconds * 1000);
 }
 
@@ -84,7 +84,7 @@ static uint64_t parse_number(const char *text, const char *option, uint64_t leas
 	unsigned long long number = strtoull(text, &end, 10);
 
 	if (text[0] < '0' || text[0] > '9' || *end || number < least || number > most)
-		usage_error("'%s': %s takes a number from %llu to %llu", text, option,
+		usage_error("'%.200s': %s takes a number from %llu to %llu", text, option,
 			(unsigned long long)least, (unsigned long long)most);
 	return number;
 }
@@ -104,7 +104,7 @@ static uint64_t parse_size(const char *text, const char *option, uint64_t most)
 		end += found ? 1 : 0;
 	}
 	if (text[0] < '0' || text[0] > '9' || *end || !size || size > most / unit)
-		usage_error("'%s': %s takes a size from 1 to %llu (k, M, G)", text, option,
+		usage_error("'%.200s': %s takes a size from 1 to %llu (k, M, G)", text, option,
 			(unsigned long long)most);
 	return size * unit;
 }
@@ -118,7 +118,7 @@ static void parse_slow(struct options *options, const char *text)
 	else if (strcmp(text, "close") == 0)
 		options->hub.slow = HUB_CLOSE;
 	else
-		usage_error("'%s': --slow is wait, drop or close", text);
+		usage_error("'%.200s': --slow is wait, drop or close", text);
 }
 
 static void parse_backend(struct options *options, const char *text)
@@ -133,7 +133,7 @@ static void parse_backend(struct options *options, const char *text)
 			strcat(known, ", ");
 		strcat(known, *name);
 	}
-	usage_error("'%s': this build's backends are %s", text, known);
+	usage_error("'%.200s': this build's backends are %s", text, known);
 }
 
 static void parse_family(struct reading *reading, int family)
@@ -190,7 +190,7 @@ static void set_common(struct reading *reading, int letter, const char *value)
 			usage_error("--quiet contradicts -v");
 		options->verbose = -1;
 		break;
-	case HELP:
+	case 'h':
 		finish_output(cli_help(reading->command));
 	default:
 		break;
@@ -325,7 +325,19 @@ static void build_tables(struct tables *tables, unsigned bits)
 	memset(option, 0, sizeof(*option));
 }
 
-static void complain_about_option(int result, char **argv)
+static bool is_ambiguous(const char *word, unsigned bits)
+{
+	size_t length = strcspn(word + 2, "=");
+	size_t found = 0;
+
+	for (size_t i = 0; i < CLI_OPTIONS; i++)
+		if (cli_options[i].name && (cli_options[i].commands & bits) == bits &&
+			strncmp(cli_options[i].name, word + 2, length) == 0)
+			found++;
+	return found > 1;
+}
+
+static void complain_about_option(int result, char **argv, unsigned bits)
 {
 	const char *word = argv[optind - 1];
 
@@ -337,6 +349,8 @@ static void complain_about_option(int result, char **argv)
 		usage_error("-%c needs a value", optopt);
 	if (is_long && optopt)
 		usage_error("%s: this option takes no value", word);
+	if (is_long && is_ambiguous(word, bits))
+		usage_error("%s: more than one option begins like this", word);
 	if (is_long)
 		usage_error("%s: no such option here", word);
 	usage_error("-%c: no such option here", optopt);
@@ -345,15 +359,16 @@ static void complain_about_option(int result, char **argv)
 /* Reads options; returns the index of the first operand. */
 static int read_options(struct reading *reading, int argc, char **argv)
 {
+	unsigned bits = reading->command ? reading->command->bit : ALL;
 	struct tables tables;
 	int letter;
 
-	build_tables(&tables, reading->command ? reading->command->bit : ALL);
+	build_tables(&tables, bits);
 	optind = 0; /* start anew (getopt(3), glibc) */
 	opterr = 0;
 	while ((letter = getopt_long(argc, argv, tables.letters, tables.longs, NULL)) != -1) {
 		if (letter == '?' || letter == ':')
-			complain_about_option(letter, argv);
+			complain_about_option(letter, argv, bits);
 		if (letter == VERSION) {
 			finish_output(cli_version());
 		}
@@ -371,7 +386,7 @@ static void read_address(
 	const char *wrong = address_parse(address, text, defaults);
 
 	if (wrong)
-		usage_error("'%s': %s", text, wrong);
+		usage_error("'%.200s': %s", text, wrong);
 }
 
 /* An address to connect to: without a host it is this one; the port must be there. */
@@ -380,7 +395,7 @@ static void read_target(
 {
 	read_address(address, text, defaults);
 	if (!address_is_local(address) && !address->port)
-		usage_error("'%s': one cannot connect to port 0", text);
+		usage_error("'%.200s': one cannot connect to port 0", text);
 }
 
 static void set_defaults(const struct reading *reading, struct address_defaults *defaults)
@@ -404,19 +419,20 @@ static void read_operands(struct reading *reading, int count, char **operands,
 	if (count == 0)
 		usage_error("%s: the address is missing", name);
 	if (count > 2)
-		usage_error("'%s': %s takes HOST PORT or one ADDRESS", operands[2], name);
+		usage_error("'%.200s': %s takes HOST PORT or one ADDRESS", operands[2], name);
 	if (count == 1 && dials)
 		read_target(&options->address, operands[0], defaults);
 	else if (count == 1)
 		read_address(&options->address, operands[0], defaults);
 	if (count == 2) {
-		const char *wrong =
-			address_parse_pair(&options->address, operands[0], operands[1], defaults);
+		const char *word;
+		const char *wrong = address_parse_pair(
+			&options->address, operands[0], operands[1], defaults, &word);
 
 		if (wrong)
-			usage_error("'%s %s': %s", operands[0], operands[1], wrong);
+			usage_error("'%.200s': %s", word, wrong);
 		if (dials && !options->address.port)
-			usage_error("'%s': one cannot connect to port 0", operands[1]);
+			usage_error("'%.200s': one cannot connect to port 0", operands[1]);
 	}
 }
 
@@ -426,12 +442,12 @@ static void check_connect(const struct reading *reading)
 	struct os_address *source = &options->socket.source;
 
 	if (reading->source && !address_numeric(reading->source, source))
-		usage_error("'%s': -s takes an IP address", reading->source);
+		usage_error("'%.200s': -s takes an IP address", reading->source);
 	if (address_is_local(&options->address) && (reading->source || options->socket.source_port))
 		usage_error("-s and -p contradict a Unix socket");
 	if (reading->source && reading->family != AF_UNSPEC &&
 		source->u.any.sa_family != reading->family)
-		usage_error("'%s': -s contradicts -4 or -6", reading->source);
+		usage_error("'%.200s': -s contradicts -4 or -6", reading->source);
 	if (options->zero && address_is_datagram(&options->address))
 		usage_error("-z: a datagram socket is never refused or accepted");
 }
@@ -464,9 +480,11 @@ static void check_fanout(struct reading *reading)
 	if (options->broker && reading->min_clients_given)
 		usage_error("--min-clients contradicts %s: there is no input to hold back", broker);
 	if (reading->from && address_is_datagram(&options->from))
-		usage_error("'%s': --from needs a stream", reading->from);
+		usage_error("'%.200s': --from needs a stream", reading->from);
 	if (!options->to_count && address_is_datagram(&options->address))
 		usage_error("fanout: datagrams have no subscribers; send them with --to");
+	if (options->to_count && options->max_conns)
+		usage_error("-m contradicts --to: nobody is accepted");
 	if (options->to_count && options->port_file)
 		usage_error("--port-file contradicts --to: there is no port");
 	if (!reading->min_clients_given)
@@ -496,8 +514,8 @@ static void read_command(struct reading *reading, int argc, char **argv)
 	}
 	if (reading->command->bit == FANOUT && options->to_count) {
 		if (first < argc)
-			usage_error(
-				"'%s': --to takes the place of an address to serve", argv[first]);
+			usage_error("'%.200s': --to takes the place of an address to serve",
+				argv[first]);
 	} else {
 		read_operands(reading, argc - first, argv + first, &defaults);
 	}
@@ -517,13 +535,13 @@ static const struct cli_command *find_command(const char *name)
 	for (size_t i = 0; i < CLI_COMMANDS; i++)
 		if (strcmp(cli_commands[i].name, name) == 0)
 			return &cli_commands[i];
-	usage_error("'%s': the commands are listen, connect, echo and fanout", name);
+	usage_error("'%.200s': the commands are listen, connect, echo and fanout", name);
 }
 
 static void show_help(int argc, char **argv)
 {
 	if (argc > 2)
-		usage_error("'%s': help takes one command", argv[2]);
+		usage_error("'%.200s': help takes one command", argv[2]);
 	finish_output(cli_help(argc > 1 ? find_command(argv[1]) : NULL));
 }
 

@@ -58,7 +58,7 @@ const struct cli_option cli_options[CLI_OPTIONS] = {
 	{ "send-buffer", 'O', ALL, "SIZE", "SO_SNDBUF" },
 	{ "verbose", 'v', ALL, NULL, "tell of connections on stderr (repeatable)" },
 	{ "quiet", QUIET, ALL, NULL, "only tell why the program failed" },
-	{ "help", HELP, ALL, NULL, "show this help" },
+	{ "help", 'h', ALL, NULL, "show this help" },
 };
 
 static bool is_written(void)

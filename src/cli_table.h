@@ -38,7 +38,6 @@ enum {
 	SLOW,
 	STALL,
 	REPLAY,
-	HELP,
 	VERSION,
 };
 

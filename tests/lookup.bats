@@ -8,7 +8,7 @@ in_namespace() {
 	unshare --net --mount true 2>/dev/null || skip "network namespaces need root"
 	printf '%s\n' '127.0.0.1 here both' '2001:db8::1 both gone' '192.0.2.1 gone4' >hosts
 	echo 'nameserver 192.0.2.53' >resolv.conf
-	export -f mc start port_of eventually "$1"
+	export -f mc start port_of eventually "${1?}"
 	export MUXCAT MUXCAT_FLAGS PATIENCE
 	# shellcheck disable=SC2016 # expanded inside
 	run timeout 60 unshare --net --mount bash -euc '

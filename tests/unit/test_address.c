@@ -66,6 +66,10 @@ static const char *const bad[] = {
 	"unix:@",
 	"unixgram:",
 	"tls:host:443",
+	"sctp:host:80",
+	"[]:80",
+	"*:80",
+	"//host:80",
 	"unix:"
 	"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	"aaaaaaaaaaaaaaaaaaaaa",
@@ -105,17 +109,24 @@ static void options_and_text_that_contradict_are_refused(void **state)
 static void a_host_and_a_port_are_two_words(void **state)
 {
 	struct address address;
+	const char *word;
 
 	(void)state;
-	assert_null(address_parse_pair(&address, "::1", "80", &tcp));
+	assert_null(address_parse_pair(&address, "::1", "80", &tcp, &word));
 	assert_string_equal(address.host, "::1");
-	assert_null(address_parse_pair(&address, "[::1]", "80", &tcp));
+	assert_null(address_parse_pair(&address, "[::1]", "80", &tcp, &word));
 	assert_string_equal(address.host, "::1");
-	assert_null(address_parse_pair(&address, "udp:localhost", "80", &tcp));
+	assert_null(address_parse_pair(&address, "udp:localhost", "80", &tcp, &word));
 	assert_int_equal(address.scheme, ADDRESS_UDP);
-	assert_non_null(address_parse_pair(&address, "", "80", &tcp));
-	assert_non_null(address_parse_pair(&address, "host", "", &tcp));
-	assert_non_null(address_parse_pair(&address, "unix:/x", "80", &tcp));
+	assert_non_null(address_parse_pair(&address, "[::1", "80", &tcp, &word));
+	assert_string_equal(word, "[::1");
+	assert_non_null(address_parse_pair(&address, "host:80", "90", &tcp, &word));
+	assert_string_equal(word, "host:80");
+	assert_non_null(address_parse_pair(&address, "", "80", &tcp, &word));
+	assert_non_null(address_parse_pair(&address, "host", "", &tcp, &word));
+	assert_string_equal(word, "");
+	assert_non_null(address_parse_pair(&address, "unix:/x", "80", &tcp, &word));
+	assert_string_equal(word, "80");
 }
 
 static void addresses_are_shown_as_they_are_written(void **state)
