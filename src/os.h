@@ -63,6 +63,9 @@ mux_fd os_accept(mux_fd fd, struct os_address *peer);
 int os_connect(mux_fd fd, const struct os_address *to);
 int os_connect_result(mux_fd fd);
 
+/* Two descriptors of the same file or socket. */
+bool os_is_same(mux_fd a, mux_fd b);
+
 /* Send the end of the stream (TCP's FIN); a socket only. */
 int os_shutdown_write(mux_fd fd);
 

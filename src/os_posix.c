@@ -274,6 +274,15 @@ void os_release_standard(int number)
 	}
 }
 
+bool os_is_same(mux_fd a, mux_fd b)
+{
+	struct stat first;
+	struct stat second;
+
+	return fstat(a, &first) == 0 && fstat(b, &second) == 0 && first.st_dev == second.st_dev &&
+	       first.st_ino == second.st_ino;
+}
+
 bool os_is_terminal(mux_fd fd)
 {
 	return isatty(fd);

@@ -153,7 +153,12 @@ static void stdout_closed(struct mux_io *io)
 
 static void stdio_shutdown(struct stream *stream)
 {
-	mux_close(&stdio_of(stream)->output, stdout_closed);
+	struct stdio_stream *stdio = stdio_of(stream);
+
+	/* under inetd(8) both are one connection, which the close of its stdout does not end */
+	if (stdio->output.kind == OS_SOCKET && os_is_same(stdio->handle.in.fd, stdio->output.fd))
+		os_shutdown_write(stdio->output.fd);
+	mux_close(&stdio->output, stdout_closed);
 }
 
 static void stdio_close(struct stream *stream)

@@ -8,9 +8,7 @@ bats_require_minimum_version 1.5.0
 PEER=$BATS_TEST_DIRNAME/peers/echo_crowd.py
 
 begin() {
-	"$MUXCAT" $MUXCAT_FLAGS "$@" <&0 3>&- 4>&- 5>&- &
-	pid=$!
-	started+=("$pid")
+	start "$@" 4>&- 5>&-
 }
 
 # An echo server on a free port of 127.0.0.1, in $port and $server.

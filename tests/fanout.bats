@@ -8,9 +8,7 @@ bats_require_minimum_version 1.5.0
 PEER=$BATS_TEST_DIRNAME/peers/fanout_subs.py
 
 begin() {
-	"$MUXCAT" $MUXCAT_FLAGS "$@" <&0 3>&- 4>&- 5>&- 6>&- &
-	pid=$!
-	started+=("$pid")
+	start "$@" 4>&- 5>&- 6>&-
 }
 
 # A fanout on a free port of 127.0.0.1, in $port and $server.
@@ -24,6 +22,11 @@ fanout() {
 # A subscriber that sends nothing, whose end of file comes first; it writes to the file $1.
 subscribe() {
 	begin connect 127.0.0.1 "$port" </dev/null >"$1"
+}
+
+# A Unix stream socket accepts; its file is there a moment before.
+accepts() {
+	[ -S "$1" ] && grep -q " 00010000 0001 .* $1\$" /proc/net/unix
 }
 
 lines_with() {
@@ -182,7 +185,7 @@ ended() {
 	run -0 python3 "$PEER" crowd "$port" 3 data
 	ended "$server" 0
 	begin listen unix:source.socket <data
-	eventually test -S source.socket
+	eventually accepts source.socket
 	fanout --from=unix:source.socket
 	run -0 python3 "$PEER" crowd "$port" 1 data
 	ended "$server" 0
@@ -250,7 +253,7 @@ ended() {
 	begin listen -d unix:socket >got2
 	local second=$pid
 	begin listen -d -u --port-file udp 127.0.0.1 0 >got3
-	eventually test -S socket
+	eventually accepts socket
 	run -0 mc fanout --to=127.0.0.1:"$(port_of tcp)" --to unix:socket --to=udp:127.0.0.1:"$(port_of udp)" <data
 	equal "$output" ""
 	eventually cmp -s data got1
@@ -276,7 +279,7 @@ ended() {
 	head -c 500000 /dev/urandom >data
 	begin fanout --min-clients=2 unix:socket <data
 	server=$pid
-	eventually test -S socket
+	eventually accepts socket
 	begin connect unix:socket </dev/null >got1
 	mc connect unix:socket </dev/null >got2
 	ended "$server" 0

@@ -38,7 +38,7 @@ mc() {
 # caller; its process id is in $pid. `status PID` waits for it.
 start() {
 	# shellcheck disable=SC2086
-	"$MUXCAT" $MUXCAT_FLAGS "$@" 3>&- &
+	"$MUXCAT" $MUXCAT_FLAGS "$@" <&0 3>&- &
 	pid=$!
 	started+=("$pid")
 }

@@ -9,9 +9,7 @@ PEER=$BATS_TEST_DIRNAME/peers/listen_peer.py
 
 # start, without the feeds of this shell (descriptors 4 and 5), so that closing one is its end.
 begin() {
-	"$MUXCAT" $MUXCAT_FLAGS "$@" <&0 3>&- 4>&- 5>&- &
-	pid=$!
-	started+=("$pid")
+	start "$@" 4>&- 5>&-
 }
 
 # A listener on a free port of 127.0.0.1, in $port.
@@ -22,6 +20,11 @@ listener() {
 }
 
 # So many lines of a file hold a word.
+# A Unix stream socket accepts; its file is there a moment before.
+accepts() {
+	[ -S "$1" ] && grep -q " 00010000 0001 .* $1\$" /proc/net/unix
+}
+
 lines_with() {
 	[ "$(grep -c -- "$2" "$3")" = "$1" ]
 }
@@ -392,7 +395,7 @@ ended() {
 	mc connect 127.0.0.1 "$port" </dev/null >got 2>&1 || true
 	eventually grep -q "^muxcat: connect unix:target: No such file" err
 	begin echo unix:target
-	eventually test -S target
+	eventually accepts target
 	run -0 mc connect 127.0.0.1 "$port" <<<hello
 	equal "$output" hello
 }
@@ -403,7 +406,7 @@ ended() {
 	begin echo --port-file port 127.0.0.1 0
 	port=$(port_of port)
 	begin listen -k --to=127.0.0.1:"$port" unix:front
-	eventually test -S front
+	eventually accepts front
 	listener -k --to=unix:front 127.0.0.1 0
 	mc connect 127.0.0.1 "$port" <data >got
 	cmp data got

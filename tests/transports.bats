@@ -1,0 +1,312 @@
+#!/usr/bin/env bats
+# UDP, Unix sockets of both kinds, abstract names, and every way to write an address.
+
+load helper
+
+bats_require_minimum_version 1.5.0
+
+begin() {
+	start "$@" 4>&- 5>&-
+}
+
+# A command on a free port of 127.0.0.1, in $port and $server.
+server() {
+	rm -f port
+	begin "$@" --port-file port 127.0.0.1 0
+	server=$pid
+	port=$(port_of port)
+}
+
+# A Unix stream socket accepts; its file is there a moment before.
+accepts() {
+	[ -S "$1" ] && grep -q " 00010000 0001 .* $1\$" /proc/net/unix
+}
+
+lines_with() {
+	[ "$(grep -c -- "$2" "$3")" = "$1" ]
+}
+
+holds() {
+	[ "$(<"$1")" = "$2" ]
+}
+
+ended() {
+	local status
+	status_of "$1"
+	equal "$status" "$2"
+}
+
+@test "every form of an address reaches the server that it names" {
+	server echo
+	local form
+	for form in "127.0.0.1 $port" "127.0.0.1:$port" "tcp:127.0.0.1:$port" ":$port" "$port" "tcp:$port" \
+		"localhost:$port" "-4 localhost $port" "[127.0.0.1]:$port"; do
+		run -0 mc connect $form <<<hello
+		equal "$form: $output" "$form: hello"
+	done
+	rm port
+	begin echo --port-file port "[::1]:0"
+	port=$(port_of port)
+	for form in "::1 $port" "[::1]:$port" "tcp:[::1]:$port" "[::1] $port" "-6 $port"; do
+		run -0 mc connect $form <<<hello
+		equal "$form: $output" "$form: hello"
+	done
+}
+
+@test "every form of an address names what a server listens on" {
+	local form
+	while read -r form; do
+		rm -f port
+		begin echo -v --port-file port $form 2>err
+		port=$(port_of port)
+		read -r _ _ _ where <err
+		case $form in
+		*127.0.0.1* | *localhost*) equal "$form $where" "$form 127.0.0.1:$port (${form%%:*})" ;;
+		*::1*) equal "$form $where" "$form [::1]:$port (${form%%:*})" ;;
+		*) equal "$form $where" "$form [::]:$port (${form%%:*})" ;;
+		esac
+		kill "$pid"
+	done <<-'E'
+		tcp:127.0.0.1:0
+		udp:127.0.0.1:0
+		tcp:[::1]:0
+		udp:[::1]:0
+		tcp:0
+		udp::0
+		tcp::0
+	E
+}
+
+@test "-u and -U set the scheme of an address without one" {
+	rm -f port
+	begin echo -v -u --port-file port 0 2>err
+	port=$(port_of port)
+	grep -q "(udp)" err
+	local form
+	for form in "-u 127.0.0.1 $port" "-u 127.0.0.1:$port" "udp:127.0.0.1:$port" "-u :$port" "-u udp:$port"; do
+		run -0 mc connect -q 0.1 $form <<<hello
+		equal "$form: $output" "$form: hello"
+	done
+	begin echo -U socket
+	eventually accepts socket
+	for form in "-U socket" "unix:socket" "-U unix:socket" "unix:./socket" "-U $PWD/socket" "unix:$PWD/socket"; do
+		run -0 mc connect $form <<<hello
+		equal "$form: $output" "$form: hello"
+	done
+	begin echo -u -U datagrams
+	eventually test -S datagrams
+	for form in "-u -U datagrams" "-uU datagrams" "unixgram:datagrams"; do
+		run -0 mc connect -q 0.1 $form <<<hello
+		equal "$form: $output" "$form: hello"
+	done
+}
+
+@test "the kind of the socket has to fit" {
+	begin echo unix:stream
+	begin echo unixgram:datagrams
+	eventually accepts stream
+	eventually test -S datagrams
+	run -1 mc connect unixgram:stream <<<hello
+	equal "$output" "muxcat: connect unixgram:stream: Protocol wrong type for socket"
+	run -1 mc connect unix:datagrams <<<hello
+	equal "$output" "muxcat: connect unix:datagrams: Protocol wrong type for socket"
+}
+
+@test "listen and connect join over every transport" {
+	local address
+	echo "from the server" >in
+	for address in unix:socket unix:@muxcat-$$-$RANDOM; do
+		begin listen -v $address <in >out 2>err
+		eventually grep -q listening err
+		run -0 mc connect $address <<<"from the client"
+		equal "$output" "from the server"
+		ended "$pid" 0
+		equal "$(<out)" "from the client"
+		[ ! -e socket ]
+	done
+}
+
+@test "a udp listener answers to the peer that came" {
+	mkfifo feed feed2
+	exec 4<>feed 5<>feed2
+	server listen -u <feed >out 2>err
+	begin connect -u 127.0.0.1 "$port" <feed2 >got
+	echo question >&5
+	eventually holds out question
+	echo answer >&4
+	eventually holds got answer
+	echo more >&5
+	eventually holds out $'question\nmore'
+	equal "$(<err)" ""
+}
+
+@test "what stdin has before a udp peer came is not lost" {
+	server listen -u <<<greeting >out
+	run -0 mc connect -u -q 0.3 127.0.0.1 "$port" <<<hello
+	equal "$output" greeting
+	eventually holds out hello
+}
+
+@test "after stdin's end, udp listens on for -q" {
+	server echo -u
+	local before=${EPOCHREALTIME/./} took
+	run -0 mc connect -u -q 0.3 127.0.0.1 "$port" <<<hello
+	took=$((${EPOCHREALTIME/./} - before))
+	equal "$output" hello
+	[ $took -ge 300000 ] && [ $took -lt 1500000 ]
+	before=${EPOCHREALTIME/./}
+	run -0 mc connect -u 127.0.0.1 "$port" <<<hello
+	took=$((${EPOCHREALTIME/./} - before))
+	equal "$output" hello
+	[ $took -ge 900000 ] && [ $took -lt 3000000 ]
+}
+
+@test "nobody at a udp port is an error" {
+	server echo -u
+	kill "$server"
+	status_of "$server"
+	run -1 mc connect -u -q 5 127.0.0.1 "$port" <<<hello
+	[[ $output == "muxcat: "*"127.0.0.1:$port: Connection refused" ]]
+	run -1 mc connect unixgram:nobody <<<hello
+	equal "$output" "muxcat: connect unixgram:nobody: No such file or directory"
+}
+
+@test "listen -u -k has several peers: each gets stdin, and stdout gets them all" {
+	mkfifo feed feed2 feed3
+	exec 4<>feed 5<>feed2 6<>feed3
+	server listen -u -k -v <feed >out 2>err 6>&-
+	begin connect -u 127.0.0.1 "$port" <feed2 >got1 6>&-
+	begin connect -u 127.0.0.1 "$port" <feed3 >got2 6>&-
+	echo one >&5
+	eventually grep -q one out
+	echo two >&6
+	eventually grep -q two out
+	lines_with 2 accepted err
+	echo answer >&4
+	eventually holds got1 answer
+	eventually holds got2 answer
+	echo again >&5
+	eventually grep -q again out
+	lines_with 2 accepted err
+}
+
+@test "listen -u -k -m 1 has one peer" {
+	mkfifo feed
+	exec 4<>feed
+	server listen -u -k -m 1 -v </dev/null >out 2>err
+	begin connect -u 127.0.0.1 "$port" <feed
+	echo one >&4
+	eventually grep -q one out
+	mc connect -u -q 0.1 127.0.0.1 "$port" <<<other
+	echo two >&4
+	eventually grep -q two out
+	lines_with 0 other out
+	lines_with 1 accepted err
+}
+
+@test "a Unix datagram listener answers, and the client leaves no socket file" {
+	mkfifo feed feed2
+	exec 4<>feed 5<>feed2
+	begin listen unixgram:socket <feed >out 2>err
+	local server=$pid
+	eventually test -S socket
+	begin connect unixgram:socket <feed2 >got
+	local client=$pid
+	echo question >&5
+	eventually holds out question
+	echo answer >&4
+	eventually holds got answer
+	exec 5>&-
+	ended "$client" 0
+	# without -k the listener is closed once a peer has come; nothing else is left
+	[[ $(find . -type s) =~ ^(./socket)?$ ]]
+	kill "$server"
+	ended "$server" 143
+	equal "$(find . -type s)" ""
+}
+
+@test "a datagram stays a datagram, also an empty one" {
+	server listen -u </dev/null >out
+	python3 - "$port" <<-'P'
+		import socket, sys
+		s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		s.connect(("127.0.0.1", int(sys.argv[1])))
+		for data in b"one", b"", b"two" * 10000, b"":
+		    s.send(data)
+		s.send(b"end")
+	P
+	eventually eval '[ "$(wc -c <out)" = 30006 ]'
+	kill -0 "$server"
+}
+
+@test "an abstract name is on no disk, and is free at the end" {
+	local name=@muxcat-$$-$RANDOM
+	begin echo -v unix:$name 2>err
+	eventually grep -q listening err
+	equal "$(<err)" "muxcat: listening on $name (unix)"
+	run -0 mc connect unix:$name <<<hello
+	equal "$output" hello
+	equal "$(find . -type s)" ""
+	run -1 mc listen unix:$name </dev/null
+	equal "$output" "muxcat: listen unix:$name: Address already in use"
+	kill "$pid"
+	ended "$pid" 143
+	run -1 mc connect unix:$name </dev/null
+	equal "$output" "muxcat: connect unix:$name: Connection refused"
+}
+
+@test "the Unix socket file is removed at the end, also after an error" {
+	begin listen unix:socket <<<hello >out
+	eventually accepts socket
+	run -0 mc connect unix:socket </dev/null
+	ended "$pid" 0
+	[ ! -e socket ]
+	run -3 mc listen -w 0.1 unix:socket </dev/null
+	[ ! -e socket ]
+	run -3 mc listen -w 0.1 unixgram:socket </dev/null
+	[ ! -e socket ]
+}
+
+@test "a file that is in the way is never removed" {
+	echo precious >file
+	mkdir directory
+	ln -s nowhere link
+	local command path
+	for command in listen echo fanout; do
+		for path in file directory link; do
+			run -1 mc $command unix:$path </dev/null
+			equal "$output" "muxcat: listen unix:$path: Address already in use"
+		done
+	done
+	run -1 mc echo unixgram:file
+	equal "$output" "muxcat: listen unixgram:file: Address already in use"
+	equal "$(<file)" precious
+	[ -d directory ]
+	[ -L link ]
+}
+
+@test "another server's socket is never removed, and goes on working" {
+	begin echo -v unix:socket 2>err
+	eventually grep -q listening err
+	run -1 mc echo unix:socket
+	equal "$output" "muxcat: listen unix:socket: Address already in use"
+	run -1 mc listen unixgram:socket </dev/null
+	run -0 mc connect unix:socket <<<hello
+	equal "$output" hello
+}
+
+@test "a socket that somebody else put in the place of ours is not removed" {
+	begin echo unix:socket
+	local server=$pid
+	eventually accepts socket
+	rm socket
+	echo precious >socket
+	kill "$server"
+	ended "$server" 143
+	equal "$(<socket)" precious
+}
+
+@test "the socket file of a folder that is not there is an error" {
+	run -1 mc listen unix:nowhere/socket </dev/null
+	equal "$output" "muxcat: listen unix:nowhere/socket: No such file or directory"
+}
