@@ -33,6 +33,11 @@ tidy() {
 		"$checks"
 }
 
+# Which manuals the machine has is no fault of ours.
+lint_manual() {
+	! mandoc -Tlint man/muxcat.1 2>&1 | grep -v 'mandoc.db'
+}
+
 # ctuuninitvar: build_tables in cli.c fills in what it is passed, which is why that is unfilled.
 check_with_cppcheck() {
 	cppcheck --enable=warning,portability,performance --std=c11 --language=c --quiet \
@@ -67,7 +72,7 @@ look cppcheck check_with_cppcheck "${sources[@]}"
 	look "shellcheck, completion" shellcheck $shell -s bash completions/*.bash
 	look "shellcheck, bats" shellcheck $bats tests/*.bash tests/*.bats
 }
-look mandoc mandoc -Tlint -Wwarning man/muxcat.1
+look mandoc lint_manual
 
 if [ ${#failed[@]} != 0 ]; then
 	echo "lint: ${#failed[@]} failed"

@@ -258,7 +258,7 @@ datagram() {
 	equal "$(wc -l <err)" 1
 	[[ $(<err) == "muxcat: "*"Too many open files"* ]]
 	echo go on >&4
-	eventually grep -q then slots
+	eventually grep -q 'then served' slots
 	grep -q "then served $((40 - BASH_REMATCH[1])) refused 0" slots
 }
 

@@ -132,6 +132,7 @@ sys.stdin.read()' <>/dev/zero >full 3>&- &
 		eventually grep -q hello got$signal
 		ends_by $signal "$server"
 		kill -KILL "$pid"
+		wait "$pid" 2>/dev/null || true
 	done
 }
 
