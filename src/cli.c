@@ -56,12 +56,18 @@ _Noreturn static void finish_output(bool written)
 
 /* ---- values ---- */
 
+/* strtod(3) would take hexadecimal, infinity and signs too. */
+static bool is_decimal(const char *text)
+{
+	return *text && strspn(text, "0123456789.") == strlen(text) && strcmp(text, ".") != 0;
+}
+
 static uint64_t parse_seconds(const char *text, const char *option)
 {
 	char *end;
 	double seconds = strtod(text, &end);
 
-	if (end == text || *end || !(seconds >= 0.001) || seconds > 1e9)
+	if (!is_decimal(text) || *end || !(seconds >= 0.001) || seconds > 1e9)
 		usage_error("'%.200s': %s takes a number of seconds above 0", text, option);
 	return (uint64_t)(seconds * 1000);
 }
@@ -71,9 +77,9 @@ static int64_t parse_linger(const char *text)
 	char *end;
 	double seconds = strtod(text, &end);
 
-	if (end != text && !*end && seconds == -1)
+	if (strcmp(text, "-1") == 0)
 		return -1;
-	if (end == text || *end || !(seconds >= 0) || seconds > 1e9)
+	if (!is_decimal(text) || *end || seconds > 1e9)
 		usage_error("'%.200s': -q takes a number of seconds, or -1", text);
 	return (int64_t)(seconds * 1000);
 }
@@ -458,6 +464,15 @@ static void check_data(const struct options *options)
 		usage_error("--send-only contradicts %s", options->no_stdin ? "-d" : "--recv-only");
 }
 
+static void check_echo(const struct options *options)
+{
+	if (!address_is_datagram(&options->address))
+		return;
+	if (options->max_conns || options->idle_timeout)
+		usage_error("%s: an echo of datagrams has no connections",
+			options->max_conns ? "-m" : "-i");
+}
+
 static void check_listen(const struct options *options)
 {
 	if (options->to_count > 1)
@@ -524,6 +539,8 @@ static void read_command(struct reading *reading, int argc, char **argv)
 	check_data(options);
 	if (reading->command->bit == LISTEN)
 		check_listen(options);
+	if (reading->command->bit == ECHO)
+		check_echo(options);
 	if (reading->command->bit == CONNECT)
 		check_connect(reading);
 	if (reading->command->bit == FANOUT)

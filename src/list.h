@@ -26,9 +26,13 @@ static inline void list_remove(struct list_link *link)
 		link->next->at = link->at;
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): `link` is a name, not an expression */
+
 /* Declares `link` and goes through `list`; the member that is visited may leave meanwhile. */
 #define list_each(link, list)                                                                      \
 	for (struct list_link *link = (list), *link##_next; link && (link##_next = link->next, 1); \
 		link = link##_next)
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif

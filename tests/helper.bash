@@ -3,6 +3,8 @@
 # The rules: no sleep to wait for something, no fixed port, every process started is waited for or
 # ended by its id, everything is written below $BATS_TEST_TMPDIR.
 
+bats_require_minimum_version 1.5.0
+
 MUXCAT_BUILD=${MUXCAT_BUILD:-$BATS_TEST_DIRNAME/../build}
 MUXCAT=$MUXCAT_BUILD/muxcat
 MUXCAT_FLAGS=${MUXCAT_FLAGS:---backend=epoll}

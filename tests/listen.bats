@@ -3,7 +3,6 @@
 
 load helper
 
-bats_require_minimum_version 1.5.0
 
 PEER=$BATS_TEST_DIRNAME/peers/listen_peer.py
 

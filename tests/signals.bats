@@ -3,7 +3,6 @@
 
 load helper
 
-bats_require_minimum_version 1.5.0
 
 # An asynchronous command of a shell without job control ignores SIGINT, and an ignored signal stays
 # ignored through exec: env undoes that.

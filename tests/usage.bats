@@ -3,7 +3,6 @@
 
 load helper
 
-bats_require_minimum_version 1.5.0
 
 # `refused WORD ARGUMENT...`: exit 2, nothing on stdout, one line on stderr that names WORD.
 refused() {
@@ -302,4 +301,16 @@ letters() {
 	equal "$output" "$message"
 	refused -4 -4 connect localhost 1 -6
 	refused --quiet -v connect localhost 1 --quiet
+}
+
+@test "an echo of datagrams has no connections to count or to find idle" {
+	refused -m echo -u -m 2 127.0.0.1 0
+	refused -i echo -u -i 2 127.0.0.1 0
+}
+
+@test "seconds are decimal numbers" {
+	local value
+	for value in 0x10 inf nan +1 . '' 1e3; do
+		refused "'$value'" connect -w "$value" 127.0.0.1 1
+	done
 }
