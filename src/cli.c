@@ -68,7 +68,7 @@ static uint64_t parse_seconds(const char *text, const char *option)
 	double seconds = strtod(text, &end);
 
 	if (!is_decimal(text) || *end || !(seconds >= 0.001) || seconds > 1e9)
-		usage_error("'%.200s': %s takes a number of seconds above 0", text, option);
+		usage_error("'%.200s': %s takes a number of seconds from 0.001 on", text, option);
 	return (uint64_t)(seconds * 1000);
 }
 

@@ -93,8 +93,8 @@ static void print_command_help(const struct cli_command *command)
 	for (size_t i = 0; i < CLI_OPTIONS; i++)
 		if (cli_options[i].commands == ALL)
 			print_row(&cli_options[i]);
-	printf("\nADDRESS: [tcp:|udp:]HOST:PORT, [V6]:PORT, PORT, unix:PATH, unix:@NAME, "
-	       "unixgram:PATH\n");
+	printf("\nADDRESS: [tcp:|udp:]HOST:PORT, [V6]:PORT, PORT,\n"
+	       "         unix:PATH, unix:@NAME, unixgram:PATH\n");
 }
 
 static void print_help(void)

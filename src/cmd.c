@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* How long a stopped command may take to write out what it has read, in milliseconds. */
@@ -140,26 +141,33 @@ static uint16_t port_of(const struct os_address *bound)
 		bound->u.any.sa_family == AF_INET6 ? bound->u.v6.sin6_port : bound->u.v4.sin_port);
 }
 
-/* Written beside and renamed, so that whoever waits for the file never reads half a number. */
+/*
+ * Written beside and renamed, so that whoever waits for the file never reads half a number; but
+ * straight into what is no regular file, as a FIFO or /dev/stdout.
+ */
 static bool write_port_file(const char *path, unsigned port)
 {
 	char temporary[4096];
+	struct stat status;
+	bool special = stat(path, &status) == 0 && !S_ISREG(status.st_mode);
 	FILE *file = NULL;
 	bool written = false;
 
-	if (snprintf(temporary, sizeof(temporary), "%s.%ld", path, (long)getpid()) <
-		(int)sizeof(temporary))
+	if (special)
+		file = fopen(path, "w");
+	else if (snprintf(temporary, sizeof(temporary), "%s.%ld", path, (long)getpid()) <
+		 (int)sizeof(temporary))
 		file = fopen(temporary, "wx");
 	else
 		errno = ENAMETOOLONG;
 	if (file) {
 		written = fprintf(file, "%u\n", port) > 0;
 		written = fclose(file) == 0 && written;
-		written = written && rename(temporary, path) == 0;
+		written = written && (special || rename(temporary, path) == 0);
 	}
 	if (!written) {
 		report_error("%s: %s", path, strerror(errno));
-		if (file)
+		if (file && !special)
 			remove(temporary);
 	}
 	return written;
@@ -250,6 +258,6 @@ const char *cmd_relay_reason(const struct relay *relay)
 	case RELAY_IDLE:
 		return "idle";
 	default:
-		return "end of file";
+		return relay->lingered ? "lingered long enough" : "end of file";
 	}
 }

@@ -228,6 +228,14 @@ static void source_dialled(void *user, int error, mux_fd fd, const struct os_add
 
 /* ---- what subscribers send: to all others with --broker, else nowhere ---- */
 
+static void gone(struct stream *stream)
+{
+	struct client *client = client_of(stream);
+
+	hub_unsubscribe(&client->subscriber);
+	leave(client, "end of file", 0);
+}
+
 static void received(
 	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n);
 
@@ -299,8 +307,9 @@ static void received(
 	int error = 0;
 
 	if (n == 0 && !stream->datagram) {
-		publish_line(client); /* the end of input ends the line too */
-		return;               /* a subscriber that half-closes still listens */
+		publish_line(client);            /* the end of input ends the line too */
+		stream_watch_gone(stream, gone); /* it may still listen, or have left */
+		return;
 	}
 	if (n < 0) {
 		hub_unsubscribe(&client->subscriber);

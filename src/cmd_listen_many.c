@@ -97,6 +97,11 @@ static void leave_if_done(struct client *client)
 
 /* ---- from the clients to stdout ---- */
 
+static void gone(struct stream *stream)
+{
+	leave(client_of(stream), "end of file", 0);
+}
+
 static void received(
 	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n)
 {
@@ -104,9 +109,14 @@ static void received(
 	struct listen_many *listen = client->listen;
 
 	if (n < 0) {
+		char text[ADDRESS_TEXT];
+
+		report_warning("recv %s: %s", address_socket_text(&client->connection.peer, text),
+			os_error((int)n));
 		leave(client, os_error((int)n), 0);
 	} else if (n == 0 && !stream->datagram) {
 		client->ended = true;
+		stream_watch_gone(stream, gone);
 		leave_if_done(client);
 	} else if (n == 0 || listen->cmd.options->send_only) {
 		stream_recv(stream, received);

@@ -113,7 +113,7 @@ static void dialled(void *user, int error, mux_fd fd, const struct os_address *p
 
 		if (!options->keep_open)
 			cmd->status = status;
-		connection_close(&pair->client, 0, client_closed);
+		connection_reset(&pair->client, 0, client_closed);
 		return;
 	}
 	report_connected(&pair->target);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,6 +142,22 @@ int os_connect_result(mux_fd fd)
 int os_shutdown_write(mux_fd fd)
 {
 	return shutdown(fd, SHUT_WR) < 0 ? -errno : 0;
+}
+
+void os_keep_asking(mux_fd fd)
+{
+	int on = 1;
+	int seconds = 30;
+
+	if (setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof(seconds)) == 0)
+		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+}
+
+bool os_peer_is_gone(mux_fd fd)
+{
+	struct pollfd state = { .fd = fd };
+
+	return poll(&state, 1, 0) == 1 && (state.revents & (POLLHUP | POLLERR));
 }
 
 void os_close(mux_fd fd)
@@ -310,6 +327,7 @@ static void handle(int signal)
 
 void os_catch_signals(void (*caught)(int))
 {
+	static const int ending[] = { SIGINT, SIGTERM, SIGHUP };
 	struct sigaction action;
 	struct sigaction before;
 
@@ -318,13 +336,11 @@ void os_catch_signals(void (*caught)(int))
 	on_signal = caught;
 	action.sa_handler = handle;
 	action.sa_flags = (int)SA_RESETHAND; /* the second one ends the process */
-	for (int i = 0; i < 2; i++) {
-		int signal = i == 0 ? SIGINT : SIGTERM;
+	for (size_t i = 0; i < sizeof(ending) / sizeof(ending[0]); i++)
+		/* nohup and background shells ignore one on purpose: leave it so */
+		if (sigaction(ending[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+			sigaction(ending[i], &action, NULL);
 
-		/* nohup and background shells ignore it on purpose: leave it so */
-		if (sigaction(signal, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-			sigaction(signal, &action, NULL);
-	}
 	action.sa_handler = SIG_IGN;
 	action.sa_flags = 0;
 	sigaction(SIGPIPE, &action, &before);

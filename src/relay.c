@@ -50,8 +50,10 @@ static void time_over(struct mux_timer *timer)
 	/* a datagram side counts from its last datagram, a linger from the end of input */
 	if (relay->right->datagram && quiet < linger)
 		mux_timer_start(relay->mux, timer, linger - quiet, time_over);
-	else
+	else {
+		relay->lingered = true;
 		relay_drain(relay);
+	}
 }
 
 static void idle(struct stream *stream)

@@ -52,6 +52,7 @@ struct relay {
 	int error; /* negative errno of the failure that came first */
 	struct stream *failed;
 	bool failed_sending;
+	bool lingered; /* RELAY_ENDED by the linger, rather than by ends of file */
 	/* ---- */
 	struct mux *mux;
 	struct stream *left;

@@ -7,6 +7,9 @@
 /* How often a gentle close asks whether the peer has everything, in milliseconds. */
 enum { LINGER_STEP = 20 };
 
+/* How often to look whether a peer that has sent its end is still there. */
+enum { GONE_STEP = 5000 };
+
 void stream_report_received(
 	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n)
 {
@@ -115,6 +118,11 @@ static size_t handle_unsent(const struct stream *stream)
 	return os_unsent(handle_of(stream)->out->fd);
 }
 
+static bool handle_is_gone(const struct stream *stream)
+{
+	return os_peer_is_gone(handle_of(stream)->in.fd);
+}
+
 static const struct stream_kind socket_kind = {
 	.recv = handle_recv,
 	.send = handle_send,
@@ -124,6 +132,7 @@ static const struct stream_kind socket_kind = {
 	.moved_at = handle_moved_at,
 	.sending = handle_sending,
 	.unsent = handle_unsent,
+	.is_gone = handle_is_gone,
 };
 
 static struct stdio_stream *stdio_of(struct stream *stream)
@@ -307,6 +316,25 @@ void stream_watch_idle(struct stream *stream, uint64_t after, stream_idle *idle)
 		mux_timer_start(stream->mux, &stream->timer, after, idle_check);
 	else
 		mux_timer_stop(&stream->timer);
+}
+
+static void gone_check(struct mux_timer *timer)
+{
+	struct stream *stream = container_of(timer, struct stream, timer);
+
+	if (stream->kind->is_gone(stream))
+		stream->gone(stream);
+	else
+		mux_timer_start(stream->mux, timer, GONE_STEP, gone_check);
+}
+
+void stream_watch_gone(struct stream *stream, stream_gone *gone)
+{
+	if (!stream->kind->is_gone || mux_timer_armed(&stream->timer))
+		return;
+	os_keep_asking(handle_of(stream)->in.fd);
+	stream->gone = gone;
+	mux_timer_start(stream->mux, &stream->timer, GONE_STEP, gone_check);
 }
 
 void stream_close(struct stream *stream, stream_closed *closed)

@@ -23,6 +23,7 @@ typedef void stream_received(
 typedef void stream_sent(struct stream *stream, ssize_t result);
 typedef void stream_closed(struct stream *stream);
 typedef void stream_idle(struct stream *stream);
+typedef void stream_gone(struct stream *stream);
 
 /*
  * What is under a stream provides: each as the stream_ function of its name. `unsent` is the bytes
@@ -38,6 +39,7 @@ struct stream_kind {
 	uint64_t (*moved_at)(const struct stream *stream);
 	size_t (*sending)(const struct stream *stream);
 	size_t (*unsent)(const struct stream *stream);
+	bool (*is_gone)(const struct stream *stream);
 };
 
 void stream_report_received(
@@ -55,7 +57,8 @@ struct stream {
 	stream_sent *sent;
 	stream_closed *closed;
 	stream_idle *idle;
-	struct mux_timer timer; /* the idle timeout, then the lingering close's */
+	stream_gone *gone;
+	struct mux_timer timer; /* for the idle timeout, or to see if the peer is gone; to linger */
 	uint64_t idle_after;
 	uint64_t bytes_in;
 	uint64_t bytes_out;
@@ -113,6 +116,13 @@ uint64_t stream_moved_at(const struct stream *stream);
 
 /* Call `idle` once nothing has moved, either way, for `after` milliseconds. 0 turns it off. */
 void stream_watch_idle(struct stream *stream, uint64_t after, stream_idle *idle);
+
+/*
+ * The peer has sent its end, but still receives, or has left: the first cannot be told from the
+ * second until something is sent. Look every few seconds, and call `gone` once it is known to have
+ * left: within 5 s for a Unix socket, within two minutes for TCP. An idle timeout takes its place.
+ */
+void stream_watch_gone(struct stream *stream, stream_gone *gone);
 
 /* Close at once; outstanding operations end without a callback. `closed` may be NULL. */
 void stream_close(struct stream *stream, stream_closed *closed);

@@ -3,7 +3,6 @@
 
 load helper
 
-
 PEER=$BATS_TEST_DIRNAME/peers/fanout_subs.py
 
 begin() {
@@ -420,4 +419,12 @@ live() {
 	ended "$pid" 0
 	equal "$(tail -1 got2)" last
 	lines_with 0 one got2
+}
+
+@test "a subscriber that has left frees its place, though nothing was sent to find out" {
+	begin fanout --chat -v -m 1 unix:socket 2>err
+	eventually accepts socket
+	run -0 mc connect -z unix:socket
+	begin connect -d unix:socket >got
+	eventually lines_with 2 accepted err
 }

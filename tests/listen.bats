@@ -3,7 +3,6 @@
 
 load helper
 
-
 PEER=$BATS_TEST_DIRNAME/peers/listen_peer.py
 
 # start, without the feeds of this shell (descriptors 4 and 5), so that closing one is its end.
@@ -18,12 +17,12 @@ listener() {
 	port=$(port_of port)
 }
 
-# So many lines of a file hold a word.
 # A Unix stream socket accepts; its file is there a moment before.
 accepts() {
 	[ -S "$1" ] && grep -q " 00010000 0001 .* $1\$" /proc/net/unix
 }
 
+# So many lines of a file hold a word.
 lines_with() {
 	[ "$(grep -c -- "$2" "$3")" = "$1" ]
 }
@@ -519,4 +518,25 @@ with_hosts() {
 		fi
 		equal "${#lines[@]}" 1
 	done
+}
+
+@test "--port-file writes into what is no regular file" {
+	begin echo --port-file >(cat >got) 127.0.0.1 0
+	eventually test -s got
+	run -0 mc connect -z 127.0.0.1 "$(<got)"
+	mkfifo fifo
+	begin echo --port-file fifo 127.0.0.1 0
+	run -0 mc connect -z 127.0.0.1 "$(<fifo)"
+	[ -p fifo ]
+}
+
+@test "a client of a relay whose target cannot be reached is reset" {
+	local closed
+	closed=$(python3 -c "import socket
+s = socket.socket()
+s.bind(('127.0.0.1', 0))
+print(s.getsockname()[1])")
+	listener -k --to 127.0.0.1:"$closed" 127.0.0.1 0 2>err
+	run -1 mc connect -d 127.0.0.1 "$port"
+	[[ $output == "muxcat: recv 127.0.0.1:$port: Connection reset by peer" ]]
 }

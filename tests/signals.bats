@@ -1,13 +1,12 @@
 #!/usr/bin/env bats
-# SIGINT and SIGTERM: stop accepting, flush, remove Unix socket files, end by that signal.
+# SIGINT, SIGTERM and SIGHUP: stop accepting, flush, remove Unix socket files, end by that signal.
 
 load helper
-
 
 # An asynchronous command of a shell without job control ignores SIGINT, and an ignored signal stays
 # ignored through exec: env undoes that.
 begin() {
-	env --default-signal=INT,QUIT "$MUXCAT" $MUXCAT_FLAGS "$@" <&0 3>&- 4>&- 5>&- &
+	env --default-signal=INT,QUIT,HUP "$MUXCAT" $MUXCAT_FLAGS "$@" <&0 3>&- 4>&- 5>&- &
 	pid=$!
 	started+=("$pid")
 }
@@ -27,8 +26,8 @@ accepts() {
 
 # Checks that a process ends by a signal that it was sent.
 ended_by() {
-	local status want=130
-	[ "$1" = INT ] || want=143
+	local status want
+	want=$((128 + $(kill -l "$1")))
 	status_of "$2"
 	equal "$1 $status" "$1 $want"
 }
@@ -49,7 +48,7 @@ insist() {
 
 @test "a server without connections ends by the signal, silently" {
 	local signal command
-	for signal in INT TERM; do
+	for signal in INT TERM HUP; do
 		for command in "listen" "listen -k" "listen --to=127.0.0.1:1" "echo" "echo -u" "listen -u" \
 			"fanout" "fanout --broker"; do
 			server $command </dev/null >out 2>err
@@ -197,7 +196,7 @@ sys.exit(n[0] != int(sys.argv[2]))' "$@"
 
 @test "the Unix socket file is removed" {
 	local signal command
-	for signal in INT TERM; do
+	for signal in INT TERM HUP; do
 		for command in listen "listen -k" echo "echo -u" fanout "listen --to=unix:x"; do
 			begin $command -U socket </dev/null
 			eventually accepts socket "${command#echo }"
