@@ -23,11 +23,6 @@ static void on_signal(int signal)
 	mux_post(running->mux, &running->signalled);
 }
 
-static void signalled(struct mux_task *task)
-{
-	cmd_stop(container_of(task, struct cmd, signalled));
-}
-
 static void leave(const struct cmd *cmd)
 {
 	if (caught)
@@ -58,6 +53,26 @@ static void report_options(const struct options *options)
 			(double)options->idle_timeout / 1000);
 }
 
+void cmd_stop(struct cmd *cmd)
+{
+	if (cmd->stopping)
+		return;
+	cmd->stopping = true;
+	mux_timer_stop(&cmd->first);
+	cmd->stop(cmd);
+}
+
+static void stop_soon(struct cmd *cmd)
+{
+	mux_timer_start(cmd->mux, &cmd->grace, GRACE, grace_over);
+	cmd_stop(cmd);
+}
+
+static void signalled(struct mux_task *task)
+{
+	stop_soon(container_of(task, struct cmd, signalled));
+}
+
 int cmd_open(struct cmd *cmd, const struct options *options, cmd_stop_fn *stop)
 {
 	int error;
@@ -85,6 +100,7 @@ int cmd_run(struct cmd *cmd)
 		report_error("%s: %s", cmd->options->backend, os_error(error));
 		exit(CMD_ERROR);
 	}
+	os_release_signals();
 	if (caught)
 		os_die_by(caught);
 	mux_timer_stop(&cmd->grace);
@@ -92,21 +108,11 @@ int cmd_run(struct cmd *cmd)
 	return cmd->status;
 }
 
-void cmd_stop(struct cmd *cmd)
-{
-	if (cmd->stopping)
-		return;
-	cmd->stopping = true;
-	mux_timer_stop(&cmd->first);
-	mux_timer_start(cmd->mux, &cmd->grace, GRACE, grace_over);
-	cmd->stop(cmd);
-}
-
 void cmd_fail(struct cmd *cmd, int status)
 {
 	if (!cmd->status)
 		cmd->status = status;
-	cmd_stop(cmd);
+	stop_soon(cmd);
 }
 
 void cmd_stdout_failed(struct cmd *cmd, int error)

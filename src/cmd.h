@@ -49,11 +49,12 @@ int cmd_open(struct cmd *cmd, const struct options *options, cmd_stop_fn *stop);
 /* Run the loop to its end and free it; returns the exit status, or dies by the caught signal. */
 int cmd_run(struct cmd *cmd);
 
-/* Stop, in order: `stop` is called, and what has not ended a second later is left behind. */
+/* Stop, in order: `stop` is called, and the loop ends when all is written and closed. */
 void cmd_stop(struct cmd *cmd);
 
 /*
- * The program has failed with `status`, if it had not before, and stops. The caller reported why.
+ * The program has failed with `status`, if it had not before; the caller reported why. It stops, as
+ * by a signal: what has not ended a second later is left behind.
  */
 void cmd_fail(struct cmd *cmd, int status);
 

@@ -23,6 +23,7 @@ struct client {
 	struct echo *echo;
 	struct connection connection;
 	struct list_link link;
+	bool leaving;
 };
 
 /* ---- streams ---- */
@@ -39,6 +40,9 @@ static void client_closed(struct connection *connection)
 
 static void leave(struct client *client, const char *why, uint64_t patience)
 {
+	if (client->leaving)
+		return;
+	client->leaving = true;
 	report_closed(&client->connection, why);
 	connection_close(&client->connection, patience, client_closed);
 }
@@ -106,7 +110,7 @@ static void datagram_sent(struct mux_op *op, ssize_t result)
 {
 	struct echo *echo = container_of(op, struct echo, send_op);
 
-	/* one that cannot be sent, to whom it may concern, is lost as datagrams are */
+	/* one that cannot be sent, or whose receiver is full, is lost as datagrams are */
 	if (result == -ECANCELED)
 		return;
 	if (echo->cmd.stopping)
@@ -118,10 +122,14 @@ static void datagram_sent(struct mux_op *op, ssize_t result)
 static void datagram_received(struct mux_op *op, ssize_t n)
 {
 	struct echo *echo = container_of(op, struct echo, recv_op);
+	char text[ADDRESS_TEXT];
 
 	if (n == -ECANCELED)
 		return;
 	cmd_somebody_came(&echo->cmd);
+	if (n == -EMSGSIZE)
+		report_warning("recv %s: a datagram of over 64 KiB is dropped",
+			address_socket_text(&echo->peer, text));
 	if (n < 0 || echo->cmd.options->discard || !echo->peer.length)
 		mux_recvfrom(&echo->datagrams, op, &echo->peer, datagram_received);
 	else
@@ -137,6 +145,9 @@ static bool serve_datagrams(struct echo *echo)
 
 	if (error) {
 		cmd_listen_failed(&echo->cmd, error);
+		socket_file_remove(&echo->file);
+		if (fd >= 0)
+			os_close(fd);
 		return false;
 	}
 	mux_recvfrom(&echo->datagrams, &echo->recv_op, &echo->peer, datagram_received);

@@ -1,3 +1,4 @@
+#include "chat.h"
 #include "cmd.h"
 #include "hub.h"
 #include "list.h"
@@ -7,9 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* A --chat line longer than this is passed on in pieces. */
-enum { CHAT_LINE = 8 * 1024, CHAT_PREFIX = 32 };
 
 struct client;
 struct target;
@@ -39,8 +37,7 @@ struct client {
 	struct connection connection;
 	struct hub_subscriber subscriber;
 	struct list_link link;
-	struct mux_buf *line; /* --chat: the prefix and what there is of the line */
-	size_t line_length;
+	struct chat chat;
 	bool dialled;
 	bool paused; /* --broker: not receiving until the hub has room */
 	bool leaving;
@@ -56,6 +53,14 @@ static bool is_broker(const struct fanout *fanout)
 	return fanout->cmd.options->broker;
 }
 
+static bool is_dialling(const struct fanout *fanout)
+{
+	for (size_t i = 0; fanout->targets && i < fanout->cmd.options->to_count; i++)
+		if (fanout->targets[i].dial)
+			return true;
+	return false;
+}
+
 /* ---- leaving ---- */
 
 static void client_closed(struct connection *connection)
@@ -64,12 +69,12 @@ static void client_closed(struct connection *connection)
 	struct fanout *fanout = client->fanout;
 
 	list_remove(&client->link);
-	mux_buf_unref(client->line);
+	chat_close(&client->chat);
 	if (fanout->serving && !client->dialled)
 		server_leave(&fanout->server);
 	free(client);
 	/* whom it dialled were all it had to feed */
-	if (!fanout->serving && !fanout->clients && !fanout->hub.finished)
+	if (!fanout->serving && !fanout->clients && !fanout->hub.finished && !is_dialling(fanout))
 		cmd_fail(&fanout->cmd, CMD_ERROR);
 }
 
@@ -153,10 +158,31 @@ static void close_input(struct fanout *fanout)
 		connection_close(&fanout->source, 0, NULL);
 }
 
+/* Whom --to names and is not there yet has missed it all. */
+static void cancel_dials(struct fanout *fanout)
+{
+	char text[ADDRESS_TEXT];
+
+	for (size_t i = 0; fanout->targets && i < fanout->cmd.options->to_count; i++) {
+		struct target *target = &fanout->targets[i];
+
+		if (!target->dial)
+			continue;
+		dial_cancel(target->dial);
+		target->dial = NULL;
+		if (fanout->cmd.stopping)
+			continue;
+		report_error("connect %s: not there before the input's end",
+			address_text(target->address, text));
+		fanout->cmd.status = CMD_ERROR;
+	}
+}
+
 /* Nothing more comes in: nobody new is served, and the loop ends when everybody has it all. */
 static void finish(struct fanout *fanout)
 {
 	close_input(fanout);
+	cancel_dials(fanout);
 	if (fanout->serving)
 		server_close(&fanout->server);
 	if (!fanout->hub.finished)
@@ -246,83 +272,51 @@ static void listen_to(struct client *client)
 		stream_recv(client->connection.stream, received);
 }
 
-static int start_line(struct client *client)
+/* What a subscriber has sent, to all others; `end`: it sends nothing more. */
+static void pass_on(
+	struct client *client, struct mux_buf *buf, const unsigned char *data, size_t n, bool end)
 {
-	client->line = mux_buf_new(CHAT_PREFIX + CHAT_LINE + 1);
-	if (!client->line)
-		return -ENOMEM;
-	client->line_length = (size_t)snprintf((char *)client->line->data, CHAT_PREFIX,
-		"<user%llu> ", (unsigned long long)client->subscriber.id);
-	return 0;
-}
-
-static int publish_line(struct client *client)
-{
-	int error;
-
-	if (!client->line)
-		return 0;
-	if (client->line->data[client->line_length - 1] != '\n')
-		client->line->data[client->line_length++] = '\n';
-	error = hub_publish(&client->fanout->hub, client->line, client->line->data,
-		client->line_length, &client->subscriber);
-	mux_buf_unref(client->line);
-	client->line = NULL;
-	client->line_length = 0;
-	return error;
-}
-
-static int chat(struct client *client, const unsigned char *data, size_t n)
-{
+	struct hub *hub = &client->fanout->hub;
+	struct mux_buf *lines = NULL;
 	int error = 0;
 
-	while (n && !error) {
-		const unsigned char *end = memchr(data, '\n', n);
-		size_t length = end ? (size_t)(end + 1 - data) : n;
-
-		if (!client->line)
-			error = start_line(client);
-		if (error)
-			break;
-
-		size_t room = CHAT_PREFIX + CHAT_LINE - client->line_length;
-
-		if (length > room)
-			length = room;
-		memcpy(client->line->data + client->line_length, data, length);
-		client->line_length += length;
-		if (data[length - 1] == '\n' || length == room)
-			error = publish_line(client);
-		data += length;
-		n -= length;
+	if (hub->finished)
+		return;
+	if (client->fanout->cmd.options->chat) {
+		error = chat_take(&client->chat, client->subscriber.id, data, n, end, &lines, &n);
+		buf = lines;
+		data = lines ? lines->data : NULL;
 	}
-	return error;
+	if (n) {
+		int lost = hub_publish(hub, buf, data, n, &client->subscriber);
+
+		error = lost ? lost : error;
+	}
+	mux_buf_unref(lines);
+	if (error)
+		report_warning("a message is lost: %s", os_error(error));
 }
 
 static void received(
 	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n)
 {
 	struct client *client = client_of(stream);
-	struct fanout *fanout = client->fanout;
-	int error = 0;
 
-	if (n == 0 && !stream->datagram) {
-		publish_line(client);            /* the end of input ends the line too */
-		stream_watch_gone(stream, gone); /* it may still listen, or have left */
-		return;
-	}
 	if (n < 0) {
 		hub_unsubscribe(&client->subscriber);
 		cut(&client->subscriber, (int)n);
 		return;
 	}
-	if (fanout->cmd.options->chat)
-		error = chat(client, data, (size_t)n);
-	else if (is_broker(fanout))
-		error = hub_publish(&fanout->hub, buf, data, (size_t)n, &client->subscriber);
-	if (error)
-		report_warning("a message is lost: %s", os_error(error));
-	if (!client->leaving)
+
+	bool end = n == 0 && !stream->datagram;
+
+	if (is_broker(client->fanout))
+		pass_on(client, buf, data, (size_t)n, end);
+	if (client->leaving)
+		return;
+	if (end) /* it may still listen, or have left */
+		stream_watch_gone(stream, gone);
+	else
 		listen_to(client);
 }
 
@@ -412,11 +406,6 @@ static void stop(struct cmd *cmd)
 {
 	struct fanout *fanout = container_of(cmd, struct fanout, cmd);
 
-	for (size_t i = 0; fanout->targets && i < cmd->options->to_count; i++) {
-		if (fanout->targets[i].dial)
-			dial_cancel(fanout->targets[i].dial);
-		fanout->targets[i].dial = NULL;
-	}
 	finish(fanout);
 }
 

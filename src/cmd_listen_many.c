@@ -14,6 +14,7 @@ struct listen_many {
 	struct funnel funnel;      /* what clients send to stdout */
 	struct list_link *clients; /* of struct client */
 	struct mux_timer linger;   /* -q */
+	size_t unserved;           /* clients that have not been sent everything */
 	bool stdio_open;
 };
 
@@ -26,8 +27,8 @@ struct client {
 	bool subscribed;
 	bool ended;  /* it has sent its end */
 	bool served; /* it has been sent all there is, and our end */
-	uint64_t patience;
-	bool leaving; /* to be closed once the funnel has written what it sent */
+	bool leaving;
+	bool closed; /* but the funnel has not written all it sent */
 };
 
 static struct client *client_of(struct stream *stream)
@@ -50,9 +51,8 @@ static void close_if_over(struct listen_many *listen)
 	}
 }
 
-static void client_closed(struct connection *connection)
+static void free_client(struct client *client)
 {
-	struct client *client = container_of(connection, struct client, connection);
 	struct listen_many *listen = client->listen;
 
 	list_remove(&client->link);
@@ -61,14 +61,39 @@ static void client_closed(struct connection *connection)
 	close_if_over(listen);
 }
 
-static void close_client(struct client *client)
+static void client_closed(struct connection *connection)
 {
-	if (client->patience)
-		connection_close(&client->connection, client->patience, client_closed);
-	else /* cut short, and it shall know */
-		connection_reset(&client->connection, 0, client_closed);
+	struct client *client = container_of(connection, struct client, connection);
+
+	client->closed = true;
+	if (!client->source.waiting)
+		free_client(client);
 }
 
+static void linger_over(struct mux_timer *timer)
+{
+	cmd_stop(&container_of(timer, struct listen_many, linger)->cmd);
+}
+
+/* -q counts from when everybody has been sent all there is. */
+static void linger_if_served(struct listen_many *listen)
+{
+	int64_t linger = listen->cmd.options->linger;
+
+	if (listen->hub.finished && !listen->unserved && !listen->cmd.stopping && linger >= 0 &&
+		!mux_timer_armed(&listen->linger))
+		mux_timer_start(listen->cmd.mux, &listen->linger, (uint64_t)linger, linger_over);
+}
+
+static void set_served(struct client *client)
+{
+	if (!client->served)
+		client->listen->unserved--;
+	client->served = true;
+	linger_if_served(client->listen);
+}
+
+/* What it has sent and is not written yet is still written. Without patience it is reset. */
 static void leave(struct client *client, const char *why, uint64_t patience)
 {
 	if (client->leaving)
@@ -77,12 +102,12 @@ static void leave(struct client *client, const char *why, uint64_t patience)
 	if (client->subscribed)
 		hub_unsubscribe(&client->subscriber);
 	client->subscribed = false;
-	stream_watch_idle(client->connection.stream, 0, NULL);
-	stream_stop_recv(client->connection.stream);
+	set_served(client);
 	report_closed(&client->connection, why);
-	client->patience = patience;
-	if (!client->source.waiting)
-		close_client(client);
+	if (patience)
+		connection_close(&client->connection, patience, client_closed);
+	else
+		connection_reset(&client->connection, 0, client_closed);
 }
 
 static void leave_if_done(struct client *client)
@@ -132,8 +157,10 @@ static void written(struct funnel_source *source)
 {
 	struct client *client = container_of(source, struct client, source);
 
-	if (client->leaving)
-		close_client(client);
+	if (client->closed)
+		free_client(client);
+	else if (client->leaving)
+		return;
 	else if (!client->listen->cmd.stopping)
 		stream_recv(client->connection.stream, received);
 	else if (client->served)
@@ -152,17 +179,11 @@ static void stdout_failed(struct funnel *funnel, int error)
 
 static void pull(struct listen_many *listen);
 
-static void linger_over(struct mux_timer *timer)
-{
-	cmd_stop(&container_of(timer, struct listen_many, linger)->cmd);
-}
-
 static void input_received(
 	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n)
 {
 	struct funnel *funnel = stream->owner;
 	struct listen_many *listen = funnel->owner;
-	const struct options *options = listen->cmd.options;
 	int error = n < 0 ? (int)n : 0;
 
 	if (n > 0)
@@ -174,9 +195,7 @@ static void input_received(
 		pull(listen);
 	} else {
 		hub_finish(&listen->hub);
-		if (options->linger >= 0)
-			mux_timer_start(listen->cmd.mux, &listen->linger, (uint64_t)options->linger,
-				linger_over);
+		linger_if_served(listen);
 	}
 }
 
@@ -201,7 +220,7 @@ static void flushed(struct hub_subscriber *subscriber)
 	struct client *client = container_of(subscriber, struct client, subscriber);
 	struct listen_many *listen = client->listen;
 
-	client->served = true;
+	set_served(client);
 	if (!listen->cmd.options->no_shutdown)
 		stream_shutdown(client->connection.stream);
 	if (listen->cmd.stopping && !client->source.waiting)
@@ -247,6 +266,7 @@ static void arrived(struct server *server, const struct arrival *arrival)
 	client->listen = listen;
 	list_add(&listen->clients, &client->link);
 	client->subscribed = true;
+	listen->unserved++;
 	hub_subscribe(&listen->hub, &client->subscriber, client->connection.stream);
 	stream_watch_idle(client->connection.stream, options->idle_timeout, idle);
 	stream_recv(client->connection.stream, received);
@@ -269,7 +289,9 @@ static void stop(struct cmd *cmd)
 	list_each (link, listen->clients) {
 		struct client *client = container_of(link, struct client, link);
 
-		if (client->served && !client->source.waiting)
+		if (client->closed && !client->source.waiting)
+			free_client(client); /* the funnel is broken: nobody else will */
+		else if (client->served && !client->source.waiting)
 			leave(client, "stopped", CMD_PATIENCE);
 	}
 	close_if_over(listen);

@@ -8,6 +8,9 @@
  */
 enum { DATAGRAM_LINGER = 1000 };
 
+/* With -k, how long a datagram client is remembered unless -i says otherwise, in milliseconds. */
+enum { DATAGRAM_IDLE = 60 * 1000 };
+
 struct listen_relay {
 	struct cmd cmd;
 	struct server server;
@@ -65,7 +68,7 @@ static void report_failure(const struct relayed *pair)
 	if (relay->reason == RELAY_FAILED)
 		report("%s %s: %s", relay->failed_sending ? "send" : "recv", text,
 			os_error(relay->error));
-	else
+	else if (options->idle_timeout)
 		report("%s: nothing moved for %g s", text, (double)options->idle_timeout / 1000);
 }
 
@@ -119,6 +122,9 @@ static void dialled(void *user, int error, mux_fd fd, const struct os_address *p
 	report_connected(&pair->target);
 	pair->open++;
 	pair->relaying = true;
+	/* a datagram client never ends, and may be forged: it must not keep a socket for ever */
+	if (options->keep_open && pair->client.stream->datagram && !policy.idle_timeout)
+		policy.idle_timeout = DATAGRAM_IDLE;
 	if (policy.linger == OPTION_LINGER_UNSET)
 		policy.linger = pair->target.stream->datagram ? DATAGRAM_LINGER : -1;
 	relay_start(&pair->relay, pair->client.stream, pair->target.stream, &policy, relayed, pair);

@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How many datagrams wait for a peer's owner. */
-enum { QUEUE = 64 };
+enum {
+	QUEUE = 64, /* how many datagrams wait for a peer's owner */
+	RETRY = 10, /* milliseconds until a Unix peer whose queue was full is tried again */
+};
 
 struct datagram {
 	struct datagram *next;
@@ -155,7 +157,7 @@ static void arrived(struct mux_op *op, ssize_t n)
 	struct os_address from = server->from;
 
 	mux_recvfrom(&server->io, op, &server->from, arrived);
-	if (n < 0)
+	if (n < 0 && n != -EMSGSIZE)
 		return; /* an ICMP error of some earlier datagram: nobody's end (udp(7)) */
 
 	struct datagram_peer *peer = find(server, &from);
@@ -167,7 +169,9 @@ static void arrived(struct mux_op *op, ssize_t n)
 	if (!peer)
 		return;
 	peer->moved_at = mux_now(server->mux);
-	if (peer->stream.receiving && !peer->queue)
+	if (n < 0)
+		peer->dropped++;
+	else if (peer->stream.receiving && !peer->queue)
 		stream_report_received(&peer->stream, buf, data, n);
 	else
 		enqueue(peer, buf, data, (size_t)n);
@@ -190,6 +194,42 @@ static void peer_stop_recv(struct stream *stream)
 
 static void send_next(struct datagram_server *server);
 
+static void append_pending(struct datagram_peer *peer)
+{
+	struct datagram_server *server = peer->server;
+
+	peer->next_pending = NULL;
+	*server->pending_tail = peer;
+	server->pending_tail = &peer->next_pending;
+}
+
+static void retry_stalled(struct mux_timer *timer)
+{
+	struct datagram_server *server = container_of(timer, struct datagram_server, retry);
+	struct datagram_peer *peer = server->stalled;
+
+	server->stalled = NULL;
+	while (peer) {
+		struct datagram_peer *next = peer->next_pending;
+
+		append_pending(peer);
+		peer = next;
+	}
+	send_next(server);
+}
+
+/* A Unix peer that does not read holds up nobody but itself. */
+static void stall(struct datagram_peer *peer)
+{
+	struct datagram_server *server = peer->server;
+
+	peer->pending = mux_buf_ref(peer->send_op.buf);
+	peer->next_pending = server->stalled;
+	server->stalled = peer;
+	if (!mux_timer_armed(&server->retry))
+		mux_timer_start(server->mux, &server->retry, RETRY, retry_stalled);
+}
+
 static void sent(struct mux_op *op, ssize_t result)
 {
 	struct datagram_peer *peer = container_of(op, struct datagram_peer, send_op);
@@ -198,6 +238,8 @@ static void sent(struct mux_op *op, ssize_t result)
 	peer->in_flight = false;
 	if (peer->closing) {
 		make_due(peer);
+	} else if (result == -EAGAIN) {
+		stall(peer);
 	} else {
 		peer->moved_at = mux_now(server->mux);
 		stream_report_sent(&peer->stream, op->moved, result);
@@ -233,21 +275,22 @@ static void peer_send(
 	peer->pending = mux_buf_ref(buf);
 	peer->pending_data = data;
 	peer->pending_length = length;
-	peer->next_pending = NULL;
-	*server->pending_tail = peer;
-	server->pending_tail = &peer->next_pending;
+	append_pending(peer);
 	send_next(server);
 }
 
 static void drop_pending(struct datagram_peer *peer)
 {
 	struct datagram_server *server = peer->server;
-	struct datagram_peer **link = &server->pending;
+	struct datagram_peer **link = &server->stalled;
 
-	while (*link != peer)
+	while (*link && *link != peer)
 		link = &(*link)->next_pending;
-	*link = peer->next_pending;
 	if (!*link)
+		for (link = &server->pending; *link != peer;)
+			link = &(*link)->next_pending;
+	*link = peer->next_pending;
+	if (server->pending_tail == &peer->next_pending)
 		server->pending_tail = link;
 	mux_buf_unref(peer->pending);
 	peer->pending = NULL;
@@ -379,6 +422,7 @@ void datagram_server_close(struct datagram_server *server)
 	if (server->closing || !server->mux)
 		return;
 	server->closing = true;
+	mux_timer_stop(&server->retry);
 	datagram_server_stop(server);
 	mux_close(&server->io, NULL);
 }

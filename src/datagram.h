@@ -57,6 +57,8 @@ struct datagram_server {
 	struct datagram_peer *due;
 	struct datagram_peer *pending;
 	struct datagram_peer **pending_tail;
+	struct datagram_peer *stalled; /* Unix peers whose queue was full: tried again later */
+	struct mux_timer retry;
 	struct datagram_peer *buckets[DATAGRAM_BUCKETS];
 	bool closing;
 };

@@ -168,8 +168,8 @@ static struct hub_subscriber *subscriber_of(struct list_link *link)
 
 static uint64_t lag_of(const struct hub_subscriber *subscriber)
 {
-	return subscriber->hub->head - subscriber->cursor.position + subscriber->in_flight -
-	       stream_sending(subscriber->stream);
+	return subscriber->hub->head - subscriber->cursor.position - subscriber->own +
+	       subscriber->in_flight - stream_sending(subscriber->stream);
 }
 
 static uint64_t progress_of(const struct hub_subscriber *subscriber)
@@ -240,7 +240,8 @@ static void tell_room(struct hub *hub)
 
 bool hub_has_room(struct hub *hub)
 {
-	hub->full = !room_now(hub);
+	if (!room_now(hub))
+		hub->full = true; /* until `room` has been called */
 	return !hub->full;
 }
 
@@ -299,8 +300,11 @@ static void pump(struct hub_subscriber *subscriber)
 		return;
 	}
 	while (cursor->offset == block->length || block->source == subscriber->id) {
+		if (block->source == subscriber->id) { /* nobody hears himself */
+			subscriber->own -= block->length - cursor->offset;
+			cursor_forward(cursor, cursor->position + block->length - cursor->offset);
+		}
 		if (!cursor_next_block(cursor)) {
-			cursor_forward(cursor, subscriber->hub->head);
 			caught_up(subscriber);
 			return;
 		}
@@ -362,6 +366,17 @@ static struct mux_buf *copy_range(
 	return copy;
 }
 
+static uint64_t own_beyond(const struct hub_subscriber *subscriber)
+{
+	const struct hub_cursor *from = &subscriber->cursor;
+	uint64_t own = 0;
+
+	for (const struct hub_block *block = from->block; block; block = block->next)
+		if (block->source == subscriber->id)
+			own += block->length - (block == from->block ? from->offset : 0);
+	return own;
+}
+
 /* On to the newest record. One that has been begun is kept to its end and sent first. */
 static void skip(struct hub_subscriber *subscriber)
 {
@@ -381,6 +396,7 @@ static void skip(struct hub_subscriber *subscriber)
 	}
 	cursor_drop(&at);
 	cursor_set(&subscriber->cursor, &hub->record);
+	subscriber->own = own_beyond(subscriber);
 	set_lagging(subscriber, lag_of(subscriber) >= hub->policy.queue);
 }
 
@@ -399,7 +415,7 @@ static void deal_with_slow(struct hub *hub)
 }
 
 int hub_publish(struct hub *hub, struct mux_buf *buf, const unsigned char *data, size_t n,
-	const struct hub_subscriber *source)
+	struct hub_subscriber *source)
 {
 	if (hub->policy.slow != HUB_WAIT && hub->lagging)
 		deal_with_slow(hub);
@@ -409,16 +425,28 @@ int hub_publish(struct hub *hub, struct mux_buf *buf, const unsigned char *data,
 	if (error)
 		return error;
 	move_marks(hub, data, n);
+	if (source)
+		source->own += n;
 	list_each (link, hub->subscribers) {
 		struct hub_subscriber *s = subscriber_of(link);
 
 		pump(s);
 		set_lagging(s, lag_of(s) >= hub->policy.queue);
 	}
+	tell_room(hub);
 	return 0;
 }
 
 /* ---- coming and going ---- */
+
+/* Its first callback may be `flushed`, which must come from the loop. */
+static void begin_late(struct mux_timer *timer)
+{
+	struct hub_subscriber *subscriber = container_of(timer, struct hub_subscriber, stall);
+
+	watch_stall(subscriber);
+	pump(subscriber);
+}
 
 void hub_subscribe(struct hub *hub, struct hub_subscriber *subscriber, struct stream *stream)
 {
@@ -435,8 +463,10 @@ void hub_subscribe(struct hub *hub, struct hub_subscriber *subscriber, struct st
 	list_add(&hub->subscribers, &subscriber->link);
 	hub->count++;
 	if (hub->finished)
-		watch_stall(subscriber);
-	pump(subscriber);
+		mux_timer_start(hub->mux, &subscriber->stall, 0, begin_late);
+	else
+		pump(subscriber);
+	tell_room(hub);
 }
 
 void hub_unsubscribe(struct hub_subscriber *subscriber)

@@ -59,6 +59,7 @@ struct hub_subscriber {
 	struct mux_buf *rest;     /* of a record begun before a skip: goes first */
 	struct mux_timer stall;
 	uint64_t stall_mark;
+	uint64_t own; /* bytes beyond the cursor that it published itself: no lag */
 	bool sending;
 	bool mid_record;
 	bool lagging;
@@ -99,12 +100,12 @@ void hub_unsubscribe(struct hub_subscriber *subscriber);
 
 /*
  * Publish `n` bytes at `data` in `buf`, to all but `source` (may be NULL). 0 or -ENOMEM; then some
- * of it is lost. Callbacks come from the loop, but for `cut` under HUB_CLOSE.
+ * of it is lost. `flushed` comes from the loop; `cut` (under HUB_CLOSE) and `room` may come from inside.
  */
 int hub_publish(struct hub *hub, struct mux_buf *buf, const unsigned char *data, size_t n,
-	const struct hub_subscriber *source);
+	struct hub_subscriber *source);
 
-/* May more be published? If not, `room` is called when it may. */
+/* May more be published? If not, `room` is called once it may; until then the answer is no. */
 bool hub_has_room(struct hub *hub);
 
 /* Nothing more comes: `flushed` is called for each subscriber that has everything. */

@@ -26,8 +26,10 @@ static void accepted(struct mux_op *op, ssize_t result)
 	struct listener_socket *socket = container_of(op, struct listener_socket, op);
 	struct listener *listener = socket->listener;
 
-	if (result == -ECANCELED)
+	if (result == -ECANCELED) {
+		accept_next(socket); /* paused, and perhaps resumed since */
 		return;
+	}
 	if (result < 0) {
 		mux_timer_start(listener->mux, &listener->pause, PAUSE, pause_over);
 
@@ -46,7 +48,8 @@ static void accept_next(struct listener_socket *socket)
 {
 	struct listener *listener = socket->listener;
 
-	if (listener->running && !socket->io.reading && !mux_timer_armed(&listener->pause))
+	if (listener->running && !mux_op_outstanding(&socket->op) &&
+		!mux_timer_armed(&listener->pause))
 		mux_accept(&socket->io, &socket->op, &socket->peer, accepted);
 }
 
@@ -75,15 +78,17 @@ static int open_one(
 	if (fd < 0)
 		return fd;
 
+	socket_file_note(&socket->file, at);
+
 	int error = mux_attach(listener->mux, &socket->io, fd, OS_SOCKET);
 
 	if (error) {
+		socket_file_remove(&socket->file);
 		os_close(fd);
 		return error;
 	}
 	socket->listener = listener;
 	socket_bound(fd, &socket->bound);
-	socket_file_note(&socket->file, at);
 	listener->count++;
 	listener->open++;
 	return 0;

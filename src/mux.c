@@ -98,6 +98,7 @@ static void deliver(struct mux *mux)
 		mux->completed = op->next;
 		if (!mux->completed)
 			mux->completed_tail = &mux->completed;
+		op->outstanding = false;
 		op->done(op, op->result);
 		mux_buf_unref(held);
 	}
@@ -108,7 +109,8 @@ static void deliver(struct mux *mux)
 static void submit_reading(struct mux_io *io, struct mux_op *op, enum mux_op_kind kind,
 	struct os_address *address, mux_done *done)
 {
-	assert(!io->reading && !io->closing);
+	assert(!io->reading && !io->closing && !op->outstanding);
+	op->outstanding = true;
 	op->kind = kind;
 	op->io = io;
 	op->done = done;
@@ -125,7 +127,8 @@ static void submit_reading(struct mux_io *io, struct mux_op *op, enum mux_op_kin
 static void submit_writing(struct mux_io *io, struct mux_op *op, enum mux_op_kind kind,
 	struct os_address *address, mux_done *done)
 {
-	assert(!io->writing && !io->closing);
+	assert(!io->writing && !io->closing && !op->outstanding);
+	op->outstanding = true;
 	op->kind = kind;
 	op->io = io;
 	op->done = done;
@@ -187,7 +190,8 @@ static void try_sendto(struct mux_op *op)
 {
 	ssize_t n = os_sendto(op->io->fd, op->data, op->length, op->address);
 
-	if (n == -EAGAIN)
+	/* no event tells when a Unix peer has room again, but of the one it is connected to */
+	if (n == -EAGAIN && !(op->address && op->address->u.any.sa_family == AF_UNIX))
 		return;
 	if (n >= 0) {
 		op->moved = (size_t)n;
@@ -233,6 +237,11 @@ void mux_cancel(struct mux_op *op)
 {
 	if (op->io && (op == op->io->reading || op == op->io->writing))
 		complete(op, -ECANCELED);
+}
+
+bool mux_op_outstanding(const struct mux_op *op)
+{
+	return op->outstanding;
 }
 
 /* ---- readiness ---- */
@@ -288,9 +297,9 @@ static bool receive_once(struct mux_io *io)
 	}
 	/*
 	 * On an edge-triggered stream a short read means that nothing is left (epoll(7)), unless
-	 * the end has been announced: no further edge would come for it.
+	 * an end or urgent data has been announced: no further edge would come for what is behind.
 	 */
-	if (io->edge && op->kind == MUX_RECV && n > 0 && (size_t)n < buf->size && !io->hung_up)
+	if (io->edge && op->kind == MUX_RECV && n > 0 && (size_t)n < buf->size && !io->short_reads)
 		io->ready &= (unsigned char)~MUX_READ;
 	if (n > 0)
 		io->moved_at = mux->now;
@@ -355,8 +364,8 @@ void mux_io_ready(struct mux_io *io, unsigned events)
 		return;
 	if (io->edge) {
 		io->ready |= events & MUX_READ;
-		if (events & MUX_HANGUP)
-			io->hung_up = true;
+		if (events & MUX_SHORT_READS)
+			io->short_reads = true;
 	}
 	if ((events & MUX_READ) && io->reading)
 		readable(io);
@@ -615,11 +624,15 @@ struct mux *mux_new(const char *name, bool edge, int *error)
 	*error = os_waker_open(&mux->waker);
 	if (*error)
 		goto fail_backend;
-	mux_attach(mux, &mux->waker_io, mux->waker.read_end, OS_NONBLOCKING);
+	*error = mux_attach(mux, &mux->waker_io, mux->waker.read_end, OS_NONBLOCKING);
+	if (*error)
+		goto fail_waker;
 	mux->handles = 0;
 	mux_recv(&mux->waker_io, &mux->waker_op, woken);
 	return mux;
 
+fail_waker:
+	os_waker_close(&mux->waker);
 fail_backend:
 	backend->close(mux->state);
 fail:

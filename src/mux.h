@@ -70,7 +70,11 @@ enum mux_op_kind {
 	MUX_SENDTO,
 };
 
-/* One operation. The fields above the line are for the callback to read, the rest is the core's. */
+/*
+ * One operation; zeroed memory is one that was never submitted. It may be submitted again from its
+ * callback on, not before, also when it has been cancelled. The fields above the line are for the
+ * callback to read, the rest is the core's.
+ */
 struct mux_op {
 	struct mux_buf *buf;       /* recv: lent for the callback; send: held until it */
 	const unsigned char *data; /* the bytes received, or to send */
@@ -85,6 +89,7 @@ struct mux_op {
 	size_t length;
 	ssize_t result;
 	enum mux_op_kind kind;
+	bool outstanding; /* submitted, and its callback has not begun */
 };
 
 /* A handle: a descriptor in a loop. Only `fd`, `mux` and `moved_at` are for others to read. */
@@ -103,7 +108,7 @@ struct mux_io {
 	unsigned char wanted; /* what the backend watches for: MUX_READ | MUX_WRITE */
 	unsigned char ready;  /* known to be ready (edge-triggered, and files) */
 	bool edge : 1;        /* registered edge-triggered */
-	bool hung_up : 1;     /* edge: no further event will come, so a short read proves nothing */
+	bool short_reads : 1; /* edge: a short read no longer means that nothing is left */
 	bool changed : 1;     /* on the list of handles whose interest is to be looked at */
 	bool runnable : 1;    /* on the list of handles to try without waiting */
 	bool closing : 1;
@@ -177,16 +182,23 @@ void mux_recv(struct mux_io *io, struct mux_op *op, mux_done *done);
 void mux_send(struct mux_io *io, struct mux_op *op, struct mux_buf *buf, const unsigned char *data,
 	size_t length, mux_done *done);
 
-/* One datagram. Result 0 is an empty datagram, not an end. A NULL `to` is the connected peer. */
+/*
+ * One datagram. Result 0 is an empty datagram, not an end; -EMSGSIZE: it was too long, and is lost. A
+ * NULL `to` is the connected peer; -EAGAIN: that Unix peer's queue is full, and nothing will tell
+ * when it is not.
+ */
 void mux_recvfrom(struct mux_io *io, struct mux_op *op, struct os_address *from, mux_done *done);
 void mux_sendto(struct mux_io *io, struct mux_op *op, struct mux_buf *buf,
 	const unsigned char *data, size_t length, struct os_address *to, mux_done *done);
 
 /*
  * Ask for op's end: it still calls back, with -ECANCELED or, if it was quicker, its result. Nothing
- * happens to an operation that is not outstanding; one never submitted must be zeroed memory.
+ * happens to an operation that is not outstanding.
  */
 void mux_cancel(struct mux_op *op);
+
+/* Has `op` been submitted, and its callback not begun? */
+bool mux_op_outstanding(const struct mux_op *op);
 
 /* ---- timers ---- */
 

@@ -7,7 +7,11 @@
 
 #include "mux.h"
 
-enum { MUX_READ = 1, MUX_WRITE = 2, MUX_HANGUP = 4 };
+enum {
+	MUX_READ = 1,
+	MUX_WRITE = 2,
+	MUX_SHORT_READS = 4, /* edge: a read may be short and yet leave something unread */
+};
 
 struct mux_backend {
 	const char *name;
@@ -32,7 +36,10 @@ struct mux_backend {
 	int (*wait)(void *state, int timeout);
 };
 
-/* For the backends: io is ready for `events`; a hang-up comes with MUX_READ | MUX_WRITE. */
+/*
+ * For the backends: io is ready for `events`. A hang-up is MUX_READ | MUX_WRITE; over an edge also
+ * MUX_SHORT_READS, as is urgent data: recv(2) stops before both, and no further edge comes.
+ */
 void mux_io_ready(struct mux_io *io, unsigned events);
 
 extern const struct mux_backend mux_select;

@@ -1,6 +1,6 @@
 /*
  * epoll(7), level- and edge-triggered. An edge-triggered handle is registered once for both
- * directions, and for EPOLLRDHUP, which announces an end that a short read would hide.
+ * directions, and for EPOLLRDHUP and EPOLLPRI, which announce what a short read would hide.
  */
 #include "mux_backend.h"
 
@@ -50,7 +50,7 @@ static int epoll_want(void *state, struct mux_io *io, unsigned interest)
 	if (interest & MUX_WRITE)
 		event.events |= EPOLLOUT;
 	if (io->edge)
-		event.events |= EPOLLET | EPOLLRDHUP;
+		event.events |= EPOLLET | EPOLLRDHUP | EPOLLPRI;
 	if (!interest)
 		operation = EPOLL_CTL_DEL;
 	else if (!io->wanted)
@@ -69,12 +69,12 @@ static int epoll_wait_ready(void *state, int timeout)
 		uint32_t happened = s->events[i].events;
 		unsigned events = 0;
 
-		if (happened & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		if (happened & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 			events |= MUX_READ;
 		if (happened & (EPOLLOUT | EPOLLHUP | EPOLLERR))
 			events |= MUX_WRITE;
-		if (happened & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-			events |= MUX_HANGUP;
+		if (happened & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+			events |= MUX_SHORT_READS;
 		mux_io_ready(s->events[i].data.ptr, events);
 	}
 	return 0;

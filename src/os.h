@@ -47,7 +47,7 @@ ssize_t os_write(mux_fd fd, enum os_kind kind, const void *from, size_t length);
 
 /*
  * One datagram; `from` (may be NULL) gets the sender, with length 0 if it has no name; `to` may be
- * NULL when the socket is connected.
+ * NULL when the socket is connected. -EMSGSIZE: it was longer than `size`, and is lost.
  */
 ssize_t os_recvfrom(mux_fd fd, void *into, size_t size, struct os_address *from);
 ssize_t os_sendto(mux_fd fd, const void *data, size_t length, const struct os_address *to);
@@ -134,6 +134,9 @@ void os_raise_descriptor_limit(void);
  */
 void os_catch_signals(void (*caught)(int signal));
 bool os_pipe_was_ignored(void);
+
+/* From here on those signals end the process by themselves. */
+void os_release_signals(void);
 
 /* End the process by `signal`, as if it had never been caught. Does not return. */
 _Noreturn void os_die_by(int signal);

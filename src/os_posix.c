@@ -76,9 +76,11 @@ ssize_t os_recvfrom(mux_fd fd, void *into, size_t size, struct os_address *from)
 	do {
 		if (from)
 			from->length = sizeof(from->u);
-		n = recvfrom(fd, into, size, MSG_DONTWAIT, from ? &from->u.any : NULL,
+		n = recvfrom(fd, into, size, MSG_DONTWAIT | MSG_TRUNC, from ? &from->u.any : NULL,
 			from ? &from->length : NULL);
 	} while (n < 0 && errno == EINTR);
+	if (n > (ssize_t)size) /* MSG_TRUNC: the length it had */
+		return -EMSGSIZE;
 	return n < 0 ? failure() : n;
 }
 
@@ -320,14 +322,27 @@ void os_raise_descriptor_limit(void)
 static void (*on_signal)(int);
 static bool pipe_ignored;
 
+static const int ending[] = { SIGINT, SIGTERM, SIGHUP };
+enum { ENDING = sizeof(ending) / sizeof(ending[0]) };
+
+void os_release_signals(void)
+{
+	struct sigaction action;
+
+	for (size_t i = 0; i < ENDING; i++)
+		if (sigaction(ending[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+			signal(ending[i], SIG_DFL);
+}
+
+/* The second signal ends the process, whichever it is. */
 static void handle(int signal)
 {
+	os_release_signals();
 	on_signal(signal);
 }
 
 void os_catch_signals(void (*caught)(int))
 {
-	static const int ending[] = { SIGINT, SIGTERM, SIGHUP };
 	struct sigaction action;
 	struct sigaction before;
 
@@ -335,14 +350,12 @@ void os_catch_signals(void (*caught)(int))
 	sigemptyset(&action.sa_mask);
 	on_signal = caught;
 	action.sa_handler = handle;
-	action.sa_flags = (int)SA_RESETHAND; /* the second one ends the process */
-	for (size_t i = 0; i < sizeof(ending) / sizeof(ending[0]); i++)
+	for (size_t i = 0; i < ENDING; i++)
 		/* nohup and background shells ignore one on purpose: leave it so */
 		if (sigaction(ending[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
 			sigaction(ending[i], &action, NULL);
 
 	action.sa_handler = SIG_IGN;
-	action.sa_flags = 0;
 	sigaction(SIGPIPE, &action, &before);
 	pipe_ignored = before.sa_handler == SIG_IGN;
 }

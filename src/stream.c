@@ -35,12 +35,19 @@ static struct handle_stream *handle_of(const struct stream *stream)
 	return container_of(stream, struct handle_stream, stream);
 }
 
+static void handle_recv(struct stream *stream);
+
 static void handle_received(struct mux_op *op, ssize_t n)
 {
 	struct handle_stream *handle = container_of(op, struct handle_stream, recv_op);
 
-	if (n == -ECANCELED)
+	if (handle->stream.closing)
 		return;
+	if (n == -ECANCELED) {
+		if (handle->stream.receiving) /* taken back, and then asked for again */
+			handle_recv(&handle->stream);
+		return;
+	}
 	stream_report_received(&handle->stream, op->buf, op->data, n);
 }
 
@@ -48,6 +55,8 @@ static void handle_recv(struct stream *stream)
 {
 	struct handle_stream *handle = handle_of(stream);
 
+	if (mux_op_outstanding(&handle->recv_op))
+		return; /* its cancelled predecessor has yet to call back */
 	if (stream->datagram)
 		mux_recvfrom(&handle->in, &handle->recv_op, NULL, handle_received);
 	else
@@ -58,7 +67,7 @@ static void handle_sent(struct mux_op *op, ssize_t result)
 {
 	struct handle_stream *handle = container_of(op, struct handle_stream, send_op);
 
-	if (result == -ECANCELED)
+	if (result == -ECANCELED || handle->stream.closing)
 		return;
 	stream_report_sent(&handle->stream, op->moved, result);
 }
@@ -341,6 +350,7 @@ void stream_close(struct stream *stream, stream_closed *closed)
 {
 	mux_timer_stop(&stream->timer);
 	stream->closed = closed;
+	stream->closing = true;
 	stream->kind->close(stream);
 }
 

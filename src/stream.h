@@ -67,9 +67,10 @@ struct stream {
 	bool duplex;   /* one connection both ways, rather than an input and an output */
 	bool receiving;
 	bool sending;
-	bool ended; /* the end of input has been received */
-	bool shut;  /* our end has been sent */
-	bool reset; /* to be closed by a reset */
+	bool ended;   /* the end of input has been received */
+	bool shut;    /* our end has been sent */
+	bool reset;   /* to be closed by a reset */
+	bool closing; /* no callback but `closed` comes any more */
 };
 
 /* A stream over one socket, or over a descriptor to read and another to write. */

@@ -353,6 +353,40 @@ static void nobody_hears_himself(void **state)
 	stop();
 }
 
+/* What it publishes itself is no lag of its own. */
+static void a_publisher_is_not_slow_for_its_own_bytes(void **state)
+{
+	(void)state;
+	start(HUB_CLOSE, 20, 0);
+	join(&readers[0]);
+	join(&readers[1]);
+	publish_from("owed to 0\n", &readers[1]); /* given to its stream, and not taken */
+	for (int i = 0; i < 10; i++) {
+		publish_from("from 0 itself\n", &readers[0]);
+		take_all(&readers[1]);
+	}
+	assert_int_equal(readers[0].cut_error, 0);
+	publish_from("owed too\n", &readers[1]);
+	take_all(&readers[0]);
+	assert_got(&readers[0], "owed to 0\nowed too\n");
+	assert_int_equal(readers[0].subscriber.own, 0);
+	stop();
+}
+
+/* Whoever was told that there is no room is told when there is, whatever made it. */
+static void room_is_told_when_a_subscriber_comes_or_is_skipped(void **state)
+{
+	(void)state;
+	start(HUB_CLOSE, 10, 0);
+	join(&readers[0]);
+	publish("0123456789\n");
+	assert_false(hub_has_room(&hub));
+	join(&readers[1]); /* lags by nothing: the input need not wait for the other */
+	assert_int_equal(rooms, 1);
+	assert_true(hub_has_room(&hub));
+	stop();
+}
+
 static void flushed_is_told_once_for_each_when_all_is_sent(void **state)
 {
 	(void)state;
@@ -433,6 +467,8 @@ int main(void)
 		cmocka_unit_test(a_replay_begins_with_a_record),
 		cmocka_unit_test(all_is_replayed_while_it_is_less_than_asked_for),
 		cmocka_unit_test(nobody_hears_himself),
+		cmocka_unit_test(a_publisher_is_not_slow_for_its_own_bytes),
+		cmocka_unit_test(room_is_told_when_a_subscriber_comes_or_is_skipped),
 		cmocka_unit_test(flushed_is_told_once_for_each_when_all_is_sent),
 		cmocka_unit_test(random_runs_keep_records_whole_and_in_order),
 	};

@@ -1,0 +1,61 @@
+# Faults that were found once: each must not come back.
+
+load helper
+
+FAULT=$BATS_TEST_DIRNAME/peers/fault.py
+
+fault() {
+	MUXCAT=$MUXCAT MUXCAT_FLAGS=$MUXCAT_FLAGS timeout -k 1 30 python3 "$FAULT" "$@" 2>err 3>&- || {
+		cat err
+		return 1
+	}
+}
+
+@test "many chat lines in one write cut nobody off that reads, and stop no server" {
+	fault chat_in_one_write
+}
+
+@test "listen -k: a client that is cut off while its bytes wait for stdout" {
+	fault idle_while_stdout_waits
+}
+
+@test "broker: those held back go on when another subscriber has made room" {
+	fault broker_goes_on
+}
+
+@test "a Unix datagram peer that does not read holds up nobody and costs no time" {
+	fault unread_datagrams
+}
+
+@test "a datagram that is too long is not passed on in part" {
+	fault long_datagram
+}
+
+@test "urgent data hides nothing that comes behind it" {
+	fault urgent_data
+}
+
+@test "-q and -i together end as -q says" {
+	fault linger_and_idle
+}
+
+@test "listen -k -q: what was queued is sent before the time counts" {
+	fault linger_after_flush
+}
+
+@test "a backend that cannot hold its own descriptor says so" {
+	[[ $MUXCAT_FLAGS == *select* ]] || skip "only select has such a limit"
+	fault high_descriptors
+}
+
+@test "SIGINT and then SIGTERM end it at once" {
+	fault two_signals
+}
+
+@test "fanout --to: one target's leaving does not end the dialling of another" {
+	fault target_leaves
+}
+
+@test "fanout --to: a target that is not there before the input's end is an error" {
+	fault target_too_late
+}

@@ -1,0 +1,296 @@
+"""One fault a function: muxcat is brought to where it once went wrong."""
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+MUXCAT = [os.environ["MUXCAT"], *os.environ["MUXCAT_FLAGS"].split()]
+DIR = tempfile.TemporaryDirectory()
+started = []
+
+
+def path(name):
+	return os.path.join(DIR.name, name)
+
+
+def wait_for(condition, what):
+	deadline = time.monotonic() + 10
+	while not condition():
+		assert time.monotonic() < deadline, "gave up waiting for " + what
+		time.sleep(0.01)
+
+
+def start(*arguments, **streams):
+	process = subprocess.Popen([*MUXCAT, *arguments], **streams)
+	started.append(process)
+	return process
+
+
+def serve(*arguments, **streams):
+	"""muxcat on a free port: the process and the port."""
+	if os.path.exists(path("port")):
+		os.unlink(path("port"))
+	process = start(*arguments, "--port-file", path("port"), "127.0.0.1", "0", **streams)
+	wait_for(lambda: os.path.exists(path("port")), "the port")
+	with open(path("port")) as file:
+		return process, int(file.read())
+
+
+def dial(port, buffer=None):
+	s = socket.socket()
+	s.settimeout(10)
+	if buffer:
+		s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+	s.connect(("127.0.0.1", port))
+	return s
+
+
+def receive(s, n):
+	"""Exactly n bytes, or what came before the end."""
+	data = b""
+	while len(data) < n:
+		piece = s.recv(min(65536, n - len(data)))
+		if not piece:
+			break
+		data += piece
+	return data
+
+
+def receive_all(s):
+	return receive(s, 1 << 40)
+
+
+def cpu_seconds(process):
+	with open(f"/proc/{process.pid}/schedstat") as file:
+		return int(file.read().split()[0]) / 1e9
+
+
+def connections(process):
+	return sum(os.readlink(f"/proc/{process.pid}/fd/{fd}").startswith("socket:")
+		for fd in os.listdir(f"/proc/{process.pid}/fd"))
+
+
+def chat_in_one_write():
+	server, port = serve("fanout", "--chat", "--slow=close", "--queue=100")
+	a, b = dial(port), dial(port)
+	wait_for(lambda: connections(server) == 3, "both")
+	a.sendall(b"".join(b"line %d\n" % i for i in range(100)))
+	lines = b""
+	while lines.count(b"\n") < 100:
+		piece = b.recv(65536)
+		assert piece, "cut off"
+		lines += piece
+	assert [line.split(b"> ")[1] for line in lines.splitlines()] == [b"line %d" % i for i in range(100)]
+	assert server.poll() is None, "the server has ended"
+
+
+def idle_while_stdout_waits():
+	with open(path("input"), "wb") as file:
+		file.truncate(8 << 20)
+	with open(path("input"), "rb") as file:
+		server, port = serve("listen", "-k", "-i", "0.5", stdin=file, stdout=subprocess.PIPE)
+	client = dial(port, 4096)
+	client.settimeout(0.3)
+	try:
+		while True:
+			client.sendall(b"x" * 65536)  # until nobody takes it any more
+	except socket.timeout:
+		pass
+	client.settimeout(10)
+	try:
+		receive_all(client)
+		raise AssertionError("an end, where it was cut off")
+	except ConnectionResetError:
+		pass
+	assert server.poll() is None, "the server has ended"
+
+
+def broker_goes_on():
+	server, port = serve("fanout", "--broker", "--slow=drop", "--queue=64k", "-O", "8k", "-I", "8k")
+	a, b = dial(port, 4096), dial(port, 4096)
+	wait_for(lambda: connections(server) == 3, "both")
+	for s in (a, b):
+		s.setblocking(False)
+	blocked = 0
+	deadline = time.monotonic() + 5
+	while blocked < 30 and time.monotonic() < deadline:
+		moved = False
+		for s in (a, b):
+			try:
+				moved = s.send(b"y" * 999 + b"\n") > 0 or moved
+			except BlockingIOError:
+				pass
+		blocked = 0 if moved else blocked + 1
+		time.sleep(0 if moved else 0.01)
+	c = dial(port)
+	wait_for(lambda: connections(server) == 4, "the third")
+	moved = {a: 0, b: 0, c: 0}
+	deadline = time.monotonic() + 10
+	for s in moved:
+		s.setblocking(False)
+	sent = {a: 0, b: 0}
+	while min(sent.values()) < 200000 or min(moved.values()) < 50000:
+		assert time.monotonic() < deadline, f"held back for ever: sent {sent.values()}, got {moved.values()}"
+		for s in sent:
+			try:
+				sent[s] += s.send(b"z" * 999 + b"\n")
+			except BlockingIOError:
+				pass
+		for s in moved:
+			try:
+				moved[s] += len(s.recv(65536))
+			except BlockingIOError:
+				pass
+
+
+def unread_datagrams():
+	server = start("echo", "unixgram:" + path("echo"))
+	wait_for(lambda: os.path.exists(path("echo")), "the socket")
+	deaf, other = (socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2))
+	deaf.bind(path("deaf"))
+	other.bind(path("other"))
+	other.settimeout(10)
+	deaf.settimeout(2)
+	for _ in range(100):
+		deaf.sendto(b"hello", path("echo"))
+	before = cpu_seconds(server)
+	begin = time.monotonic()
+	for i in range(5):
+		other.sendto(b"%d" % i, path("echo"))
+		assert other.recv(100) == b"%d" % i
+		time.sleep(0.1)
+	assert cpu_seconds(server) - before < 0.5 * (time.monotonic() - begin), "it spins"
+
+
+def long_datagram():
+	server = start("echo", "unixgram:" + path("echo"), stderr=subprocess.PIPE)
+	wait_for(lambda: os.path.exists(path("echo")), "the socket")
+	client = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+	client.bind(path("client"))
+	client.settimeout(10)
+	client.sendto(b"x" * 100000, path("echo"))
+	client.sendto(b"short", path("echo"))
+	assert client.recv(200000) == b"short"
+	assert server.stderr.readline().startswith(b"muxcat: recv " + path("client").encode())
+
+
+def urgent_data():
+	server, port = serve("echo")
+	client = dial(port)
+	client.sendall(b"ready")
+	assert receive(client, 5) == b"ready"
+	os.kill(server.pid, signal.SIGSTOP)
+	client.sendall(b"abc")
+	client.send(b"X", socket.MSG_OOB)
+	client.sendall(b"def")
+	os.kill(server.pid, signal.SIGCONT)
+	assert receive(client, 6) == b"abcdef"
+
+
+def linger_and_idle():
+	listener = socket.create_server(("127.0.0.1", 0))
+	client = start("connect", "-q", "0.5", "-i", "100", "127.0.0.1",
+		str(listener.getsockname()[1]), stdin=subprocess.DEVNULL)
+	listener.accept()
+	assert client.wait(10) == 0
+
+
+def linger_after_flush():
+	with open(path("input"), "wb") as file:
+		file.write(b"q" * 900 * 1024)
+	with open(path("input"), "rb") as file:
+		server, port = serve("listen", "-k", "-q", "0", "-O", "8k", stdin=file, stdout=subprocess.DEVNULL)
+	client = dial(port, 4096)
+	time.sleep(1.5)  # longer than a stopped server takes to give up
+	assert len(receive_all(client)) == 900 * 1024
+	assert server.wait(10) == 0
+
+
+def high_descriptors():
+	files = [os.open("/dev/null", os.O_RDONLY) for _ in range(1030)]
+	client = start("connect", "-d", "127.0.0.1", "1", pass_fds=files, stderr=subprocess.PIPE)
+	assert client.wait(10) == 1
+	assert client.stderr.read() == b"muxcat: select: Too many open files\n"
+
+
+def two_signals():
+	with open("/dev/zero", "rb") as zero:
+		server, port = serve("listen", stdin=zero, stdout=subprocess.PIPE)
+	client = dial(port)
+	client.settimeout(0.3)
+	try:
+		while True:
+			client.sendall(b"x" * 65536)  # until stdout is full: there is something to write out
+	except socket.timeout:
+		pass
+	begin = time.monotonic()
+	server.send_signal(signal.SIGINT)
+	with open(f"/proc/{server.pid}/status") as file:
+		file.read()
+	time.sleep(0.1)
+	server.send_signal(signal.SIGTERM)
+	assert server.wait(10) == -signal.SIGTERM
+	assert time.monotonic() - begin < 0.9, "it took its time"
+
+
+def full_unix_listener(name):
+	"""A Unix listener whose backlog is full: whoever dials it waits."""
+	listener = socket.socket(socket.AF_UNIX)
+	listener.bind(path(name))
+	listener.listen(0)
+	listener.settimeout(10)
+	filler = socket.socket(socket.AF_UNIX)
+	filler.connect(path(name))
+	return listener, filler
+
+
+def target_leaves():
+	first = socket.socket(socket.AF_UNIX)
+	first.bind(path("first"))
+	first.listen()
+	second, filler = full_unix_listener("second")
+	fanout = start("fanout", "--min-clients=1", "--to", "unix:" + path("first"),
+		"--to", "unix:" + path("second"), stdin=subprocess.PIPE)
+	a, _ = first.accept()
+	fanout.stdin.write(b"one\n")
+	fanout.stdin.flush()
+	assert receive(a, 4) == b"one\n"
+	a.close()
+	fanout.stdin.write(b"two\n")
+	fanout.stdin.flush()
+	time.sleep(0.3)
+	assert fanout.poll() is None, "it gave up"
+	second.accept()
+	b, _ = second.accept()
+	fanout.stdin.write(b"three\n")
+	fanout.stdin.close()
+	assert receive_all(b).endswith(b"three\n")
+	assert fanout.wait(10) == 1, "the first target has not had everything"
+
+
+def target_too_late():
+	first = socket.socket(socket.AF_UNIX)
+	first.bind(path("first"))
+	first.listen()
+	second, filler = full_unix_listener("second")
+	fanout = start("fanout", "--min-clients=1", "--to", "unix:" + path("first"),
+		"--to", "unix:" + path("second"), stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+	a, _ = first.accept()
+	fanout.stdin.write(b"hello\n")
+	fanout.stdin.close()
+	assert receive_all(a) == b"hello\n"
+	a.close()
+	assert fanout.wait(10) == 1
+	assert b"second: not there before the input's end" in fanout.stderr.read()
+
+
+if __name__ == "__main__":
+	try:
+		globals()[sys.argv[1]]()
+	finally:
+		for process in started:
+			process.kill()
+			process.wait()
