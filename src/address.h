@@ -35,8 +35,8 @@ struct address_defaults {
 
 /*
  * Read one ADDRESS, or a HOST and a PORT. NULL when it is well-formed; otherwise why it is not, in
- * a few words that follow the text at fault (of a pair, *at_fault) and a colon. Service names are looked up in
- * services(5).
+ * a few words that follow the text at fault (of a pair, *at_fault) and a colon. Service names are
+ * looked up in services(5).
  */
 const char *address_parse(
 	struct address *address, const char *text, const struct address_defaults *defaults);

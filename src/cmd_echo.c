@@ -170,7 +170,7 @@ static void stop(struct cmd *cmd)
 		return;
 	}
 	server_close(&echo->server);
-	list_each (link, echo->clients) {
+	list_each(link, echo->clients) {
 		struct client *client = container_of(link, struct client, link);
 
 		if (!client->connection.stream->sending)

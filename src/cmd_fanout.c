@@ -98,6 +98,7 @@ static void flushed(struct hub_subscriber *subscriber)
 	struct client *client = container_of(subscriber, struct client, subscriber);
 
 	hub_unsubscribe(subscriber);
+	stream_reset_at_exit(client->connection.stream, false);
 	leave(client, "end of file", client->fanout->hub.policy.stall);
 }
 
@@ -325,7 +326,7 @@ static void room(struct hub *hub)
 	struct fanout *fanout = hub->owner;
 
 	pull(fanout);
-	list_each (link, fanout->clients) {
+	list_each(link, fanout->clients) {
 		struct client *client = container_of(link, struct client, link);
 
 		if (client->paused && !client->leaving)
@@ -406,6 +407,12 @@ static void stop(struct cmd *cmd)
 {
 	struct fanout *fanout = container_of(cmd, struct fanout, cmd);
 
+	list_each(link, fanout->clients) {
+		struct client *client = container_of(link, struct client, link);
+
+		if (!client->leaving)
+			stream_reset_at_exit(client->connection.stream, true);
+	}
 	finish(fanout);
 }
 

@@ -68,6 +68,7 @@ static void relayed(struct relay *relay)
 	char text[ADDRESS_TEXT];
 
 	join->relaying = false;
+	stream_reset_at_exit(join->connection.stream, false);
 	report_closed(&join->connection, cmd_relay_reason(relay));
 	stream_close(&join->stdio.handle.stream, NULL);
 	if (relay->reason == RELAY_ENDED || relay->failed == join->connection.stream)
@@ -104,6 +105,8 @@ void cmd_join_start(struct cmd_join *join, struct cmd *cmd)
 
 void cmd_join_stop(struct cmd_join *join)
 {
-	if (join->relaying)
-		relay_drain(&join->relay);
+	if (!join->relaying)
+		return;
+	stream_reset_at_exit(join->connection.stream, true);
+	relay_drain(&join->relay);
 }

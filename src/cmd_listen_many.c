@@ -221,6 +221,7 @@ static void flushed(struct hub_subscriber *subscriber)
 	struct listen_many *listen = client->listen;
 
 	set_served(client);
+	stream_reset_at_exit(client->connection.stream, false);
 	if (!listen->cmd.options->no_shutdown)
 		stream_shutdown(client->connection.stream);
 	if (listen->cmd.stopping && !client->source.waiting)
@@ -279,14 +280,21 @@ static void arrived(struct server *server, const struct arrival *arrival)
 static void stop(struct cmd *cmd)
 {
 	struct listen_many *listen = container_of(cmd, struct listen_many, cmd);
+
 	mux_timer_stop(&listen->linger);
 	server_stop(&listen->server);
 	stream_stop_recv(&listen->stdio.handle.stream);
-	list_each (link, listen->clients)
-		stream_stop_recv(container_of(link, struct client, link)->connection.stream);
+	list_each(link, listen->clients) {
+		struct client *client = container_of(link, struct client, link);
+
+		if (client->leaving)
+			continue;
+		stream_stop_recv(client->connection.stream);
+		stream_reset_at_exit(client->connection.stream, !client->served);
+	}
 	if (!listen->hub.finished)
 		hub_finish(&listen->hub);
-	list_each (link, listen->clients) {
+	list_each(link, listen->clients) {
 		struct client *client = container_of(link, struct client, link);
 
 		if (client->closed && !client->source.waiting)

@@ -78,6 +78,8 @@ static void relayed(struct relay *relay)
 	struct cmd *cmd = &pair->listen->cmd;
 
 	pair->relaying = false;
+	stream_reset_at_exit(pair->client.stream, false);
+	stream_reset_at_exit(pair->target.stream, false);
 	report_closed(&pair->client, cmd_relay_reason(relay));
 	if (relay->reason == RELAY_ENDED) {
 		connection_close(&pair->client, CMD_PATIENCE, client_closed);
@@ -167,10 +169,12 @@ static void stop(struct cmd *cmd)
 	server_stop(&listen->server);
 	if (!listen->pairs)
 		server_close(&listen->server);
-	list_each (link, listen->pairs) {
+	list_each(link, listen->pairs) {
 		struct relayed *pair = container_of(link, struct relayed, link);
 
 		if (pair->relaying) {
+			stream_reset_at_exit(pair->client.stream, true);
+			stream_reset_at_exit(pair->target.stream, true);
 			relay_drain(&pair->relay);
 		} else if (pair->dial) {
 			dial_cancel(pair->dial);

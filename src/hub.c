@@ -402,7 +402,7 @@ static void skip(struct hub_subscriber *subscriber)
 
 static void deal_with_slow(struct hub *hub)
 {
-	list_each (link, hub->subscribers) {
+	list_each(link, hub->subscribers) {
 		struct hub_subscriber *s = subscriber_of(link);
 
 		if (lag_of(s) < hub->policy.queue)
@@ -427,7 +427,7 @@ int hub_publish(struct hub *hub, struct mux_buf *buf, const unsigned char *data,
 	move_marks(hub, data, n);
 	if (source)
 		source->own += n;
-	list_each (link, hub->subscribers) {
+	list_each(link, hub->subscribers) {
 		struct hub_subscriber *s = subscriber_of(link);
 
 		pump(s);
@@ -486,7 +486,7 @@ void hub_unsubscribe(struct hub_subscriber *subscriber)
 void hub_finish(struct hub *hub)
 {
 	hub->finished = true;
-	list_each (link, hub->subscribers) {
+	list_each(link, hub->subscribers) {
 		struct hub_subscriber *s = subscriber_of(link);
 
 		watch_stall(s);

@@ -100,7 +100,8 @@ void hub_unsubscribe(struct hub_subscriber *subscriber);
 
 /*
  * Publish `n` bytes at `data` in `buf`, to all but `source` (may be NULL). 0 or -ENOMEM; then some
- * of it is lost. `flushed` comes from the loop; `cut` (under HUB_CLOSE) and `room` may come from inside.
+ * of it is lost. `flushed` comes from the loop; `cut` (under HUB_CLOSE) and `room` may come from
+ * inside.
  */
 int hub_publish(struct hub *hub, struct mux_buf *buf, const unsigned char *data, size_t n,
 	struct hub_subscriber *source);

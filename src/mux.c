@@ -106,10 +106,10 @@ static void deliver(struct mux *mux)
 
 /* ---- submitting ---- */
 
-static void submit_reading(struct mux_io *io, struct mux_op *op, enum mux_op_kind kind,
+static void submit(struct mux_io *io, struct mux_op *op, enum mux_op_kind kind,
 	struct os_address *address, mux_done *done)
 {
-	assert(!io->reading && !io->closing && !op->outstanding);
+	assert(!io->closing && !op->outstanding);
 	op->outstanding = true;
 	op->kind = kind;
 	op->io = io;
@@ -117,6 +117,14 @@ static void submit_reading(struct mux_io *io, struct mux_op *op, enum mux_op_kin
 	op->address = address;
 	op->buf = NULL;
 	op->data = NULL;
+	op->moved = 0;
+}
+
+static void submit_reading(struct mux_io *io, struct mux_op *op, enum mux_op_kind kind,
+	struct os_address *address, mux_done *done)
+{
+	assert(!io->reading);
+	submit(io, op, kind, address, done);
 	io->reading = op;
 	if (io->ready & MUX_READ)
 		mark_runnable(io);
@@ -127,14 +135,8 @@ static void submit_reading(struct mux_io *io, struct mux_op *op, enum mux_op_kin
 static void submit_writing(struct mux_io *io, struct mux_op *op, enum mux_op_kind kind,
 	struct os_address *address, mux_done *done)
 {
-	assert(!io->writing && !io->closing && !op->outstanding);
-	op->outstanding = true;
-	op->kind = kind;
-	op->io = io;
-	op->done = done;
-	op->address = address;
-	op->buf = NULL;
-	op->moved = 0;
+	assert(!io->writing);
+	submit(io, op, kind, address, done);
 	io->writing = op;
 	mark_changed(io);
 }
@@ -494,45 +496,6 @@ int mux_run(struct mux *mux)
 	}
 }
 
-/* ---- posting ---- */
-
-void mux_post(struct mux *mux, struct mux_task *task)
-{
-	if (atomic_exchange(&task->queued, true))
-		return;
-	task->next = atomic_load(&mux->posted);
-	while (!atomic_compare_exchange_weak(&mux->posted, &task->next, task))
-		;
-	os_wake(&mux->waker);
-}
-
-static void woken(struct mux_op *op, ssize_t result)
-{
-	struct mux *mux = op->io->mux;
-
-	if (result == -ECANCELED)
-		return;
-	mux_recv(&mux->waker_io, &mux->waker_op, woken);
-
-	struct mux_task *newest = atomic_exchange(&mux->posted, NULL);
-	struct mux_task *oldest = NULL;
-
-	while (newest) {
-		struct mux_task *next = newest->next;
-
-		newest->next = oldest;
-		oldest = newest;
-		newest = next;
-	}
-	while (oldest) {
-		struct mux_task *next = oldest->next;
-
-		atomic_store(&oldest->queued, false);
-		oldest->run(oldest);
-		oldest = next;
-	}
-}
-
 void mux_hold(struct mux *mux)
 {
 	mux->holds++;
@@ -628,7 +591,7 @@ struct mux *mux_new(const char *name, bool edge, int *error)
 	if (*error)
 		goto fail_waker;
 	mux->handles = 0;
-	mux_recv(&mux->waker_io, &mux->waker_op, woken);
+	mux_hear_posts(mux);
 	return mux;
 
 fail_waker:

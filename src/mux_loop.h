@@ -1,4 +1,4 @@
-/* The inside of a loop, for mux.c and mux_timer.c only. */
+/* The inside of a loop, for mux.c, mux_timer.c and mux_post.c only. */
 #ifndef MUXCAT_MUX_LOOP_H
 #define MUXCAT_MUX_LOOP_H
 
@@ -30,6 +30,9 @@ struct mux {
 	struct mux_io waker_io;
 	struct mux_op waker_op;
 };
+
+/* Begins to run what is posted; the waker is attached. */
+void mux_hear_posts(struct mux *mux);
 
 /* Runs the callbacks of the timers that are due at mux->now. */
 void mux_timers_run(struct mux *mux);

@@ -102,7 +102,7 @@ void mux_timers_run(struct mux *mux)
 
 		if (timer->key > mux->now)
 			return;
-		if (timer->due > mux->now) {
+		if (timer->due > timer->key) { /* it was moved later */
 			timer->key = timer->due;
 			sift_down(mux, timer);
 			continue;

@@ -70,9 +70,9 @@ bool os_is_same(mux_fd a, mux_fd b);
 int os_shutdown_write(mux_fd fd);
 
 /*
- * For a peer that has sent its end and may have left: from now on ask it, twice a minute, whether it
- * is still there (TCP's keep-alive; one that has closed answers with a reset once its FIN_WAIT2 is
- * over, tcp_fin_timeout in tcp(7)). os_peer_is_gone tells what is known.
+ * For a peer that has sent its end and may have left: from now on ask it, twice a minute, whether
+ * it is still there (TCP's keep-alive; one that has closed answers with a reset once its FIN_WAIT2
+ * is over, tcp_fin_timeout in tcp(7)). os_peer_is_gone tells what is known.
  */
 void os_keep_asking(mux_fd fd);
 bool os_peer_is_gone(mux_fd fd);
@@ -82,7 +82,7 @@ void os_close(mux_fd fd);
 /*
  * Let the close of a TCP socket reset the connection instead of ending it (SO_LINGER in socket(7)).
  */
-void os_reset_on_close(mux_fd fd);
+void os_reset_on_close(mux_fd fd, bool reset);
 
 /*
  * Bytes given to the kernel that the peer has not acknowledged (Unix: not read) and still may; 0 if
@@ -129,8 +129,9 @@ bool os_is_terminal(mux_fd fd);
 void os_raise_descriptor_limit(void);
 
 /*
- * Catch SIGINT, SIGTERM and SIGHUP, unless they are ignored already: `caught(signal)` runs inside the handler. A second signal ends the
- * process at once. SIGPIPE is ignored from here on; os_pipe_was_ignored tells if it was before.
+ * Catch SIGINT, SIGTERM and SIGHUP, unless they are ignored already: `caught(signal)` runs inside
+ * the handler. A second signal ends the process at once. SIGPIPE is ignored from here on;
+ * os_pipe_was_ignored tells if it was before.
  */
 void os_catch_signals(void (*caught)(int signal));
 bool os_pipe_was_ignored(void);

@@ -167,9 +167,9 @@ void os_close(mux_fd fd)
 	close(fd);
 }
 
-void os_reset_on_close(mux_fd fd)
+void os_reset_on_close(mux_fd fd, bool reset)
 {
-	struct linger none = { .l_onoff = 1, .l_linger = 0 };
+	struct linger none = { .l_onoff = reset, .l_linger = 0 };
 
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
 }

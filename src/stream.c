@@ -104,7 +104,7 @@ static void socket_closed(struct mux_io *io)
 static void socket_close(struct stream *stream)
 {
 	if (stream->reset)
-		os_reset_on_close(handle_of(stream)->in.fd);
+		os_reset_on_close(handle_of(stream)->in.fd, true);
 	mux_close(&handle_of(stream)->in, socket_closed);
 }
 
@@ -352,6 +352,12 @@ void stream_close(struct stream *stream, stream_closed *closed)
 	stream->closed = closed;
 	stream->closing = true;
 	stream->kind->close(stream);
+}
+
+void stream_reset_at_exit(struct stream *stream, bool reset)
+{
+	if (stream->kind == &socket_kind)
+		os_reset_on_close(handle_of(stream)->in.fd, reset);
 }
 
 /* ---- the gentle close ---- */

@@ -143,6 +143,12 @@ void stream_close_gently(struct stream *stream, uint64_t patience, stream_closed
  */
 void stream_reset(struct stream *stream, uint64_t patience, stream_closed *closed);
 
+/*
+ * Should the process end before this stream has been closed, is its peer to see a reset? For as
+ * long as something is still to be written.
+ */
+void stream_reset_at_exit(struct stream *stream, bool reset);
+
 /* stdin is a terminal. */
 bool stream_input_is_terminal(void);
 

@@ -59,3 +59,7 @@ fault() {
 @test "fanout --to: a target that is not there before the input's end is an error" {
 	fault target_too_late
 }
+
+@test "a server that is stopped resets those who have not been sent everything" {
+	fault stopped_before_the_end
+}

@@ -239,6 +239,23 @@ def two_signals():
 	assert time.monotonic() - begin < 0.9, "it took its time"
 
 
+def stopped_before_the_end():
+	with open(path("input"), "wb") as file:
+		file.truncate(8 << 20)
+	for command in (["fanout"], ["listen", "-k"], ["listen"]):
+		with open(path("input"), "rb") as file:
+			server, port = serve(*command, "-O", "8k", stdin=file, stdout=subprocess.DEVNULL)
+		client = dial(port, 4096)
+		assert client.recv(1) == b"\0"
+		server.send_signal(signal.SIGTERM)
+		assert server.wait(10) == -signal.SIGTERM
+		try:
+			receive_all(client)
+			raise AssertionError(f"{command}: an end, where it was cut short")
+		except ConnectionResetError:
+			pass
+
+
 def full_unix_listener(name):
 	"""A Unix listener whose backlog is full: whoever dials it waits."""
 	listener = socket.socket(socket.AF_UNIX)
