@@ -6,20 +6,12 @@ load helper
 
 PEER=$BATS_TEST_DIRNAME/peers/echo_crowd.py
 
-begin() {
-	start "$@" 4>&- 5>&-
-}
-
 # An echo server on a free port of 127.0.0.1, in $port and $server.
 server() {
 	rm -f port
 	begin echo --port-file port "$@"
 	server=$pid
 	port=$(port_of port)
-}
-
-lines_with() {
-	[ "$(grep -c -- "$2" "$3")" = "$1" ]
 }
 
 # An echo server that may open no more than so many descriptors.

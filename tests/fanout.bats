@@ -5,10 +5,6 @@ load helper
 
 PEER=$BATS_TEST_DIRNAME/peers/fanout_subs.py
 
-begin() {
-	start "$@" 4>&- 5>&- 6>&-
-}
-
 # A fanout on a free port of 127.0.0.1, in $port and $server.
 fanout() {
 	rm -f port
@@ -22,23 +18,8 @@ subscribe() {
 	begin connect 127.0.0.1 "$port" </dev/null >"$1"
 }
 
-# A Unix stream socket accepts; its file is there a moment before.
-accepts() {
-	[ -S "$1" ] && grep -q " 00010000 0001 .* $1\$" /proc/net/unix
-}
-
-lines_with() {
-	[ "$(grep -c -- "$2" "$3")" = "$1" ]
-}
-
 holds() {
 	[ "$(<"$1")" = "$2" ]
-}
-
-ended() {
-	local status
-	status_of "$1"
-	equal "$status" "$2"
 }
 
 @test "every subscriber gets stdin, then the end of file, and the exit is 0" {

@@ -86,3 +86,25 @@ equal() {
 		return 1
 	fi
 }
+
+# start, without the feeds of the test's shell (descriptors 4 to 6), so that closing one is its end.
+begin() {
+	start "$@" 4>&- 5>&- 6>&-
+}
+
+# Waits for a started process and checks its exit status.
+ended() {
+	local status
+	status_of "$1"
+	equal "$status" "$2"
+}
+
+# So many lines of a file hold a word.
+lines_with() {
+	[ "$(grep -c -- "$2" "$3")" = "$1" ]
+}
+
+# A Unix stream socket accepts; its file is there a moment before.
+accepts() {
+	[ -S "$1" ] && grep -q " 00010000 0001 .* $1\$" /proc/net/unix
+}

@@ -5,11 +5,6 @@ load helper
 
 PEER=$BATS_TEST_DIRNAME/peers/listen_peer.py
 
-# start, without the feeds of this shell (descriptors 4 and 5), so that closing one is its end.
-begin() {
-	start "$@" 4>&- 5>&-
-}
-
 # A listener on a free port of 127.0.0.1, in $port.
 listener() {
 	rm -f port
@@ -17,24 +12,8 @@ listener() {
 	port=$(port_of port)
 }
 
-# A Unix stream socket accepts; its file is there a moment before.
-accepts() {
-	[ -S "$1" ] && grep -q " 00010000 0001 .* $1\$" /proc/net/unix
-}
-
-# So many lines of a file hold a word.
-lines_with() {
-	[ "$(grep -c -- "$2" "$3")" = "$1" ]
-}
-
 same() {
 	cmp -s "$1" "$2"
-}
-
-ended() {
-	local status
-	status_of "$1"
-	equal "$status" "$2"
 }
 
 @test "listen joins one connection with stdin and stdout" {

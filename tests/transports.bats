@@ -4,10 +4,6 @@
 load helper
 
 
-begin() {
-	start "$@" 4>&- 5>&-
-}
-
 # A command on a free port of 127.0.0.1, in $port and $server.
 server() {
 	rm -f port
@@ -16,23 +12,8 @@ server() {
 	port=$(port_of port)
 }
 
-# A Unix stream socket accepts; its file is there a moment before.
-accepts() {
-	[ -S "$1" ] && grep -q " 00010000 0001 .* $1\$" /proc/net/unix
-}
-
-lines_with() {
-	[ "$(grep -c -- "$2" "$3")" = "$1" ]
-}
-
 holds() {
 	[ "$(<"$1")" = "$2" ]
-}
-
-ended() {
-	local status
-	status_of "$1"
-	equal "$status" "$2"
 }
 
 @test "every form of an address reaches the server that it names" {
