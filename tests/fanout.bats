@@ -333,7 +333,7 @@ holds() {
 live() {
 	mkfifo feed
 	exec 4<>feed
-	fanout -v --slow="$1" --queue=512k -O 64k --min-clients=5 <feed 2>err
+	fanout -v --slow="$1" --queue=6M -O 64k --min-clients=5 <feed 2>err
 	python3 "$PEER" pace 20 1 >feed 2>paced 3>&- 4>&- &
 	started+=($!)
 	local pacer=$!
