@@ -4,7 +4,7 @@
 set -eu
 
 # command-or-header:package
-build="cc:gcc make:make"
+build="cc:gcc /usr/include/stdio.h:libc6-dev make:make"
 check="$build bats:bats nc:netcat-openbsd ncat:ncat socat:socat python3:python3 strace:strace
 	clang:clang tmux:tmux script:bsdutils mandoc:mandoc
 	ip:iproute2 unshare:util-linux /usr/include/cmocka.h:libcmocka-dev /etc/services:netbase"

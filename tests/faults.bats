@@ -63,3 +63,53 @@ fault() {
 @test "a server that is stopped resets those who have not been sent everything" {
 	fault stopped_before_the_end
 }
+
+# Runs muxcat with system calls that fail as told; LeakSanitizer cannot work under another tracer.
+injected() {
+	local inject=$1
+	shift
+	# shellcheck disable=SC2086 # a list of options
+	ASAN_OPTIONS=detect_leaks=0 strace -f -qq -o /dev/null -e trace="${inject%%:*}" -e inject="$inject" \
+		"$MUXCAT" $MUXCAT_FLAGS "$@" 3>&- &
+	pid=$!
+	started+=("$pid")
+}
+
+# Ends what strace runs, and so strace.
+end_injected() {
+	local child
+	read -r child _ <"/proc/$pid/task/$pid/children" || true
+	kill -KILL "$child"
+	wait "$pid" || true
+}
+
+@test "a connection that was aborted before it was accepted does not concern the next" {
+	local error
+	for error in ECONNABORTED EPROTO EINTR; do
+		rm -f port
+		injected accept4:error=$error:when=1..3 echo --port-file port 127.0.0.1 0
+		port_of port
+		run -0 mc connect 127.0.0.1 "$(<port)" <<<$error
+		equal "$output" $error
+		end_injected
+	done
+}
+
+@test "interrupted calls are made again" {
+	injected recvfrom,sendto,epoll_wait,poll,select,pselect6:error=EINTR:when=2+3 echo --port-file port 127.0.0.1 0
+	port_of port
+	head -c 1000000 /dev/urandom >data
+	mc connect 127.0.0.1 "$(<port)" <data >got
+	cmp data got
+	end_injected
+}
+
+@test "what connect's result says is reported" {
+	local port
+	port=$(python3 -c "import socket
+s = socket.socket()
+s.bind(('127.0.0.1', 0))
+print(s.getsockname()[1])")
+	run -1 mc connect 127.0.0.1 "$port"
+	equal "$output" "muxcat: connect 127.0.0.1:$port: Connection refused"
+}
