@@ -260,7 +260,10 @@ static void gone(struct stream *stream)
 	struct client *client = client_of(stream);
 
 	hub_unsubscribe(&client->subscriber);
-	leave(client, "end of file", 0);
+	if (client->dialled)
+		cut(&client->subscriber, -EPIPE);
+	else
+		leave(client, "end of file", 0);
 }
 
 static void received(
