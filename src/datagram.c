@@ -218,7 +218,10 @@ static void retry_stalled(struct mux_timer *timer)
 	send_next(server);
 }
 
-/* A Unix peer that does not read holds up nobody but itself. */
+/*
+ * A Unix peer's queue is full, or what our peers have not read fills our own buffer, to which Unix
+ * datagrams are charged until then (unix(7)): nothing tells when that is over.
+ */
 static void stall(struct datagram_peer *peer)
 {
 	struct datagram_server *server = peer->server;

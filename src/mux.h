@@ -184,8 +184,8 @@ void mux_send(struct mux_io *io, struct mux_op *op, struct mux_buf *buf, const u
 
 /*
  * One datagram. Result 0 is an empty datagram, not an end; -EMSGSIZE: it was too long, and is lost.
- * A NULL `to` is the connected peer; -EAGAIN: that Unix peer's queue is full, and nothing will tell
- * when it is not.
+ * A NULL `to` is the connected peer; -EAGAIN: a Unix peer's queue or our buffer is full, and
+ * nothing will tell when it is not.
  */
 void mux_recvfrom(struct mux_io *io, struct mux_op *op, struct os_address *from, mux_done *done);
 void mux_sendto(struct mux_io *io, struct mux_op *op, struct mux_buf *buf,
