@@ -44,7 +44,11 @@ static void leave(struct client *client, const char *why, uint64_t patience)
 		return;
 	client->leaving = true;
 	report_closed(&client->connection, why);
-	connection_close(&client->connection, patience, client_closed);
+	stream_reset_at_exit(client->connection.stream, false);
+	if (client->connection.stream->sending) /* cut short, and it shall know */
+		connection_reset(&client->connection, 0, client_closed);
+	else
+		connection_close(&client->connection, patience, client_closed);
 }
 
 static void received(
@@ -130,6 +134,11 @@ static void datagram_received(struct mux_op *op, ssize_t n)
 	if (n == -EMSGSIZE)
 		report_warning("recv %s: a datagram of over 64 KiB is dropped",
 			address_socket_text(&echo->peer, text));
+	if (n < 0 && !datagram_error_passes((int)n)) {
+		report_error("recv: %s", os_error((int)n));
+		cmd_fail(&echo->cmd, CMD_ERROR);
+		return;
+	}
 	if (n < 0 || echo->cmd.options->discard || !echo->peer.length)
 		mux_recvfrom(&echo->datagrams, op, &echo->peer, datagram_received);
 	else
@@ -173,7 +182,11 @@ static void stop(struct cmd *cmd)
 	list_each(link, echo->clients) {
 		struct client *client = container_of(link, struct client, link);
 
-		if (!client->connection.stream->sending)
+		if (client->leaving)
+			continue;
+		if (client->connection.stream->sending)
+			stream_reset_at_exit(client->connection.stream, true);
+		else
 			leave(client, "stopped", CMD_PATIENCE);
 	}
 }

@@ -172,6 +172,12 @@ static void stdout_failed(struct funnel *funnel, int error)
 	struct listen_many *listen = funnel->owner;
 
 	funnel_close(funnel);
+	list_each(link, listen->clients) {
+		struct client *client = container_of(link, struct client, link);
+
+		if (client->closed) /* it was only kept for what it had sent */
+			free_client(client);
+	}
 	cmd_stdout_failed(&listen->cmd, error);
 }
 
@@ -297,9 +303,7 @@ static void stop(struct cmd *cmd)
 	list_each(link, listen->clients) {
 		struct client *client = container_of(link, struct client, link);
 
-		if (client->closed && !client->source.waiting)
-			free_client(client); /* the funnel is broken: nobody else will */
-		else if (client->served && !client->source.waiting)
+		if (client->served && !client->source.waiting)
 			leave(client, "stopped", CMD_PATIENCE);
 	}
 	close_if_over(listen);

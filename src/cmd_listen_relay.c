@@ -159,7 +159,7 @@ static void arrived(struct server *server, const struct arrival *arrival)
 	list_add(&listen->pairs, &pair->link);
 	pair->dial = dial_start(listen->cmd.mux, options->to, &options->socket, 0, dialled, pair);
 	if (!pair->dial)
-		connection_close(&pair->client, 0, client_closed);
+		connection_reset(&pair->client, 0, client_closed);
 }
 
 static void stop(struct cmd *cmd)
@@ -179,7 +179,7 @@ static void stop(struct cmd *cmd)
 		} else if (pair->dial) {
 			dial_cancel(pair->dial);
 			pair->dial = NULL;
-			connection_close(&pair->client, 0, client_closed);
+			connection_reset(&pair->client, 0, client_closed);
 		}
 	}
 }

@@ -7,8 +7,9 @@
 #include <string.h>
 
 enum {
-	QUEUE = 64, /* how many datagrams wait for a peer's owner */
-	RETRY = 10, /* milliseconds until a Unix peer whose queue was full is tried again */
+	QUEUE = 64,  /* how many datagrams wait for a peer's owner */
+	PAUSE = 100, /* milliseconds until receiving is tried again after an error of our own */
+	RETRY = 10,  /* milliseconds until a Unix peer whose queue was full is tried again */
 };
 
 struct datagram {
@@ -145,6 +146,33 @@ static void enqueue(
 	peer->queued++;
 }
 
+bool datagram_error_passes(int error)
+{
+	switch (-error) {
+	case ECONNREFUSED:
+	case ECONNRESET:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+	case EMSGSIZE:
+	case ENETDOWN:
+	case ENETUNREACH:
+	case ENOPROTOOPT:
+	case EPROTO:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void arrived(struct mux_op *op, ssize_t n);
+
+static void receive_again(struct mux_timer *timer)
+{
+	struct datagram_server *server = container_of(timer, struct datagram_server, again);
+
+	mux_recvfrom(&server->io, &server->recv_op, &server->from, arrived);
+}
+
 static void arrived(struct mux_op *op, ssize_t n)
 {
 	struct datagram_server *server = container_of(op, struct datagram_server, recv_op);
@@ -156,6 +184,10 @@ static void arrived(struct mux_op *op, ssize_t n)
 
 	struct os_address from = server->from;
 
+	if (n < 0 && !datagram_error_passes((int)n)) {
+		mux_timer_start(server->mux, &server->again, PAUSE, receive_again);
+		return;
+	}
 	mux_recvfrom(&server->io, op, &server->from, arrived);
 	if (n < 0 && n != -EMSGSIZE)
 		return; /* an ICMP error of some earlier datagram: nobody's end (udp(7)) */
@@ -426,6 +458,7 @@ void datagram_server_close(struct datagram_server *server)
 		return;
 	server->closing = true;
 	mux_timer_stop(&server->retry);
+	mux_timer_stop(&server->again);
 	datagram_server_stop(server);
 	mux_close(&server->io, NULL);
 }

@@ -59,6 +59,7 @@ struct datagram_server {
 	struct datagram_peer **pending_tail;
 	struct datagram_peer *stalled; /* Unix peers whose queue was full: tried again later */
 	struct mux_timer retry;
+	struct mux_timer again; /* to receive, after an error that does not pass */
 	struct datagram_peer *buckets[DATAGRAM_BUCKETS];
 	bool closing;
 };
@@ -69,6 +70,12 @@ struct datagram_server {
  */
 mux_fd datagram_bind(const struct address *address, const struct socket_options *options,
 	struct os_address *bound, struct socket_file *file);
+
+/*
+ * Is `error` of a receive one that an earlier datagram brought (ICMP, see udp(7)), or the end of
+ * one datagram only? The next receive is then in order; after any other it would only fail again.
+ */
+bool datagram_error_passes(int error);
 
 /* Bind and receive. The caller has set `owner` and `arrived`. */
 int datagram_server_open(struct datagram_server *server, struct mux *mux,

@@ -94,8 +94,11 @@ static void cursor_forward(struct hub_cursor *cursor, uint64_t position)
 	cursor->position = position;
 }
 
-/* Past the next line end before `limit`, counting nothing; false, and at `limit`, without one. */
-static bool cursor_past_line(struct hub_cursor *cursor, uint64_t limit)
+/*
+ * Past the next line end before `limit` that is not of subscriber `own` (0: of anybody); false, and
+ * at `limit`, without one.
+ */
+static bool cursor_past_line(struct hub_cursor *cursor, uint64_t limit, uint64_t own)
 {
 	while (cursor->position < limit) {
 		const unsigned char *from = cursor->block->data + cursor->offset;
@@ -104,7 +107,8 @@ static bool cursor_past_line(struct hub_cursor *cursor, uint64_t limit)
 		if (n > limit - cursor->position)
 			n = (size_t)(limit - cursor->position);
 
-		const unsigned char *end = n ? memchr(from, '\n', n) : NULL;
+		bool passed_over = own && cursor->block->source == own;
+		const unsigned char *end = n && !passed_over ? memchr(from, '\n', n) : NULL;
 
 		if (end) {
 			cursor_forward(cursor, cursor->position + (uint64_t)(end + 1 - from));
@@ -382,21 +386,26 @@ static void skip(struct hub_subscriber *subscriber)
 {
 	struct hub *hub = subscriber->hub;
 	struct hub_cursor at = { 0 };
+	uint64_t lines = 0;
+	uint64_t skipped;
+	uint64_t own;
 
 	if (subscriber->cursor.position >= hub->record.position)
 		return;
 	cursor_set(&at, &subscriber->cursor);
 	if (subscriber->mid_record && !subscriber->rest) {
-		cursor_past_line(&at, hub->record.position);
+		cursor_past_line(&at, hub->record.position, subscriber->id);
 		subscriber->rest = copy_range(subscriber, &subscriber->cursor, at.position);
 	}
-	while (at.position < hub->record.position) {
-		cursor_past_line(&at, hub->record.position);
-		subscriber->dropped++;
-	}
+	skipped = hub->record.position - at.position;
+	own = subscriber->own;
+	while (at.position < hub->record.position)
+		lines += cursor_past_line(&at, hub->record.position, subscriber->id);
 	cursor_drop(&at);
 	cursor_set(&subscriber->cursor, &hub->record);
 	subscriber->own = own_beyond(subscriber);
+	/* a record without a line end counts too, what it published itself does not */
+	subscriber->dropped += lines || skipped <= own - subscriber->own ? lines : 1;
 	set_lagging(subscriber, lag_of(subscriber) >= hub->policy.queue);
 }
 
@@ -458,7 +467,7 @@ void hub_subscribe(struct hub *hub, struct hub_subscriber *subscriber, struct st
 	if (hub->policy.replay && hub->replay.position < hub->record.position) {
 		cursor_set(&subscriber->cursor, &hub->replay);
 		if (hub->replay.position > 0)
-			cursor_past_line(&subscriber->cursor, hub->record.position);
+			cursor_past_line(&subscriber->cursor, hub->record.position, 0);
 	}
 	list_add(&hub->subscribers, &subscriber->link);
 	hub->count++;

@@ -409,6 +409,8 @@ void stream_reset(struct stream *stream, uint64_t patience, stream_closed *close
 	stream->reset = true;
 	if (stream->sending || stream->datagram || !patience)
 		stream_close(stream, closed);
-	else
+	else {
+		stream_reset_at_exit(stream, true);
 		linger(stream, patience, closed);
+	}
 }

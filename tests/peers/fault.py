@@ -258,6 +258,24 @@ def stopped_before_the_end():
 			raise AssertionError(f"{command}: an end, where it was cut short")
 		except ConnectionResetError:
 			pass
+	server, port = serve("echo", "-O", "8k")
+	client = dial(port, 4096)
+	client.sendall(b"x" * 60000)
+	wait_for(lambda: blocked(server), "the echo to wait for its reader")
+	server.send_signal(signal.SIGTERM)
+	assert server.wait(10) == -signal.SIGTERM
+	try:
+		receive_all(client)
+		raise AssertionError("echo: an end, where it was cut short")
+	except ConnectionResetError:
+		pass
+
+
+def blocked(process):
+	"""It has used no CPU time for a while, and its queues do not change."""
+	before = cpu_seconds(process)
+	time.sleep(0.2)
+	return cpu_seconds(process) == before
 
 
 def full_unix_listener(name):

@@ -373,6 +373,24 @@ static void a_publisher_is_not_slow_for_its_own_bytes(void **state)
 	stop();
 }
 
+static void own_records_are_not_counted_as_dropped(void **state)
+{
+	(void)state;
+	start(HUB_DROP, 20, 0);
+	join(&readers[0]);
+	join(&readers[1]);
+	publish_from("owed 1\n", &readers[1]); /* given to its stream, and not taken */
+	for (int i = 0; i < 20; i++) {
+		publish_from("own of 0\n", &readers[0]);
+		publish_from("owed more\n", &readers[1]);
+		take_all(&readers[1]);
+	}
+	take_all(&readers[0]);
+	assert_true(readers[0].subscriber.dropped > 0);
+	assert_true(readers[0].subscriber.dropped <= 20);
+	stop();
+}
+
 /* Whoever was told that there is no room is told when there is, whatever made it. */
 static void room_is_told_when_a_subscriber_comes_or_is_skipped(void **state)
 {
@@ -468,6 +486,7 @@ int main(void)
 		cmocka_unit_test(all_is_replayed_while_it_is_less_than_asked_for),
 		cmocka_unit_test(nobody_hears_himself),
 		cmocka_unit_test(a_publisher_is_not_slow_for_its_own_bytes),
+		cmocka_unit_test(own_records_are_not_counted_as_dropped),
 		cmocka_unit_test(room_is_told_when_a_subscriber_comes_or_is_skipped),
 		cmocka_unit_test(flushed_is_told_once_for_each_when_all_is_sent),
 		cmocka_unit_test(random_runs_keep_records_whole_and_in_order),
