@@ -64,6 +64,10 @@ fault() {
 	fault stopped_before_the_end
 }
 
+@test "a relay that is stopped before its target is reached resets the client" {
+	fault stopped_while_dialling
+}
+
 # Runs muxcat with system calls that fail as told; LeakSanitizer cannot work under another tracer.
 injected() {
 	local inject=$1

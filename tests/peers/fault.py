@@ -289,6 +289,21 @@ def full_unix_listener(name):
 	return listener, filler
 
 
+def stopped_while_dialling():
+	_, filler = full_unix_listener("target")
+	server, port = serve("listen", "-k", "-v", "--to", "unix:" + path("target"), stderr=subprocess.PIPE)
+	client = dial(port)
+	while b"accepted" not in server.stderr.readline():
+		pass
+	server.send_signal(signal.SIGTERM)
+	assert server.wait(10) == -signal.SIGTERM
+	try:
+		receive_all(client)
+		raise AssertionError("an empty answer that looks whole")
+	except ConnectionResetError:
+		pass
+
+
 def target_leaves():
 	first = socket.socket(socket.AF_UNIX)
 	first.bind(path("first"))
