@@ -35,6 +35,11 @@ passed=0 failed=0 skipped=0
 # Adds the results of a TAP file to the counts, and shows what failed.
 count() {
 	local plan results
+	if [ ! -s "$1" ]; then
+		echo "$1: no results"
+		failed=$((failed + 1))
+		return
+	fi
 	results=$(grep -cE '^(not )?ok ' "$1")
 	plan=$(sed -n 's/^1\.\.//p' "$1" | awk '{ sum += $1 } END { print sum + 0 }')
 	skipped=$((skipped + $(grep -cE '^ok .*# skip' "$1")))
@@ -77,7 +82,7 @@ for ((i = 0; i < ${#backends[@]}; i += 2)); do
 	wait
 	for backend in "${backends[@]:i:2}"; do
 		before=$passed/$failed/$skipped
-		count "$B/${backend// /}.tap" >"$B/report.txt"
+		count "$B/${backend// /}.tap" >"$B/report.txt" || failed=$((failed + 1))
 		sed "s/^/[$backend] /" "$B/report.txt"
 		echo "$kind, $backend: $before -> $passed/$failed/$skipped (passed/failed/skipped)"
 	done
