@@ -71,8 +71,3 @@ int funnel_put(struct funnel *funnel, struct funnel_source *source, struct mux_b
 		write_first(funnel);
 	return 0;
 }
-
-bool funnel_is_empty(const struct funnel *funnel)
-{
-	return !funnel->first;
-}

@@ -46,6 +46,4 @@ void funnel_close(struct funnel *funnel);
 int funnel_put(struct funnel *funnel, struct funnel_source *source, struct mux_buf *buf,
 	const unsigned char *data, size_t length);
 
-bool funnel_is_empty(const struct funnel *funnel);
-
 #endif

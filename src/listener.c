@@ -187,8 +187,3 @@ void listener_close(struct listener *listener)
 		free(listener->sockets);
 	listener->count = 0;
 }
-
-bool listener_closed(const struct listener *listener)
-{
-	return !listener->open;
-}

@@ -55,9 +55,8 @@ void listener_pause(struct listener *listener);
 
 /*
  * Stop for good, and remove the Unix socket's file. The listener's memory is free once mux_run has
- * returned, or listener_closed is true.
+ * returned.
  */
 void listener_close(struct listener *listener);
-bool listener_closed(const struct listener *listener);
 
 #endif

@@ -101,7 +101,6 @@ struct os_waker {
 int os_waker_open(struct os_waker *waker);
 void os_waker_close(struct os_waker *waker);
 void os_wake(const struct os_waker *waker);
-void os_waker_drain(const struct os_waker *waker);
 
 /*
  * stdin and stdout, taken over without changing a description that others may share: sockets are
