@@ -4,19 +4,6 @@
 load helper
 export MUXCAT MUXCAT_FLAGS PATIENCE
 
-# A scripted peer in the background; see peers/peer.py.
-peer() {
-	python3 -B "$BATS_TEST_DIRNAME/peers/peer.py" "$@" 3>&- &
-	pid=$!
-	started+=("$pid")
-}
-
-driver() {
-	local name=$1
-	shift
-	python3 -B "$BATS_TEST_DIRNAME/peers/$name.py" "$@"
-}
-
 # mc with its status in $status, its output in the files out and err.
 run_mc() {
 	status=0

@@ -108,3 +108,17 @@ lines_with() {
 accepts() {
 	[ -S "$1" ] && grep -q " 00010000 0001 .* $1\$" /proc/net/unix
 }
+
+# A scripted peer in the background; see peers/peer.py.
+peer() {
+	python3 -B "$BATS_TEST_DIRNAME/peers/peer.py" "$@" 3>&- &
+	pid=$!
+	started+=("$pid")
+}
+
+# A scripted case of muxcat and its peers together: peers/NAME.py.
+driver() {
+	local name=$1
+	shift
+	python3 -B "$BATS_TEST_DIRNAME/peers/$name.py" "$@"
+}

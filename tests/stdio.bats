@@ -6,19 +6,6 @@ export MUXCAT MUXCAT_FLAGS PATIENCE
 
 SIZE=300000
 
-# A scripted peer in the background; see peers/peer.py.
-peer() {
-	python3 -B "$BATS_TEST_DIRNAME/peers/peer.py" "$@" 3>&- &
-	pid=$!
-	started+=("$pid")
-}
-
-driver() {
-	local name=$1
-	shift
-	python3 -B "$BATS_TEST_DIRNAME/peers/$name.py" "$@"
-}
-
 # A peer that reads to the end into the file asked, then sends the pattern and ends. Its port is
 # in $port, its process in $server. The file pattern holds the same.
 answering() {
