@@ -1,8 +1,6 @@
 #include "address.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -226,7 +224,7 @@ static const char *local_text(const struct os_address *address, char *text)
 	const struct sockaddr_un *local = &address->u.local;
 	size_t length = address->length - offsetof(struct sockaddr_un, sun_path);
 
-	if (address->length <= offsetof(struct sockaddr_un, sun_path))
+	if ((size_t)address->length <= offsetof(struct sockaddr_un, sun_path))
 		snprintf(text, ADDRESS_TEXT, "(unnamed)");
 	else if (local->sun_path[0] == '\0')
 		snprintf(text, ADDRESS_TEXT, "@%.*s", (int)length - 1, local->sun_path + 1);

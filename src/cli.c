@@ -572,7 +572,7 @@ int main(int argc, char **argv)
 	struct reading reading = { .options = &options, .family = AF_UNSPEC };
 	int status;
 
-	os_guard_standard();
+	os_start();
 	reading.to = calloc((size_t)argc + 1, sizeof(*reading.to));
 	if (!reading.to)
 		usage_error("out of memory");

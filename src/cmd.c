@@ -117,9 +117,9 @@ void cmd_fail(struct cmd *cmd, int status)
 
 void cmd_stdout_failed(struct cmd *cmd, int error)
 {
-	if (error == -EPIPE && !os_pipe_was_ignored()) {
+	if (error == -EPIPE && os_pipe_kills()) {
 		cmd_stop(cmd); /* removes what the file system should not keep */
-		os_die_by(SIGPIPE);
+		os_die_by_pipe();
 	}
 	report_error("stdout: %s", os_error(error));
 	cmd_fail(cmd, CMD_ERROR);
@@ -169,7 +169,7 @@ static bool write_port_file(const char *path, unsigned port)
 	if (file) {
 		written = fprintf(file, "%u\n", port) > 0;
 		written = fclose(file) == 0 && written;
-		written = written && (special || rename(temporary, path) == 0);
+		written = written && (special || os_replace_file(temporary, path));
 	}
 	if (!written) {
 		report_error("%s: %s", path, strerror(errno));
@@ -246,7 +246,7 @@ bool cmd_take(struct cmd *cmd, struct server *server, const struct arrival *arri
 		address_socket_text(arrival->peer, text);
 		if (error == -EMFILE)
 			report_warning("accept %s: refused, descriptor %d is beyond FD_SETSIZE",
-				text, arrival->fd);
+				text, (int)arrival->fd);
 		else
 			report_warning("accept %s: refused, %s", text, os_error(error));
 		return false;

@@ -17,7 +17,7 @@ static void dialled(void *user, int error, mux_fd fd, const struct os_address *p
 		error = connection_open_socket(
 			&connect->join.connection, cmd->mux, fd, peer, options->address.scheme);
 		if (error)
-			os_close(fd);
+			os_close(fd, OS_SOCKET);
 	}
 	if (error) {
 		cmd->status = cmd_dial_failed(&options->address, error);

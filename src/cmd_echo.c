@@ -156,7 +156,7 @@ static bool serve_datagrams(struct echo *echo)
 		cmd_listen_failed(&echo->cmd, error);
 		socket_file_remove(&echo->file);
 		if (fd >= 0)
-			os_close(fd);
+			os_close(fd, OS_SOCKET);
 		return false;
 	}
 	mux_recvfrom(&echo->datagrams, &echo->recv_op, &echo->peer, datagram_received);

@@ -241,7 +241,7 @@ static void source_dialled(void *user, int error, mux_fd fd, const struct os_add
 		error = connection_open_socket(
 			&fanout->source, fanout->cmd.mux, fd, peer, from->scheme);
 		if (error)
-			os_close(fd);
+			os_close(fd, OS_SOCKET);
 	}
 	if (error) {
 		cmd_fail(&fanout->cmd, cmd_dial_failed(from, error));
@@ -376,7 +376,7 @@ static void target_dialled(void *user, int error, mux_fd fd, const struct os_add
 			&client->connection, fanout->cmd.mux, fd, peer, target->address->scheme);
 	if (error) {
 		if (fd >= 0)
-			os_close(fd);
+			os_close(fd, OS_SOCKET);
 		free(client);
 		cmd_fail(&fanout->cmd, cmd_dial_failed(target->address, error));
 		return;

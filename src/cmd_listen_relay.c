@@ -111,7 +111,7 @@ static void dialled(void *user, int error, mux_fd fd, const struct os_address *p
 		error = connection_open_socket(
 			&pair->target, cmd->mux, fd, peer, options->to->scheme);
 		if (error)
-			os_close(fd);
+			os_close(fd, OS_SOCKET);
 	}
 	if (error) {
 		int status = cmd_dial_failed(options->to, error);

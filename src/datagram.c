@@ -438,7 +438,7 @@ int datagram_server_open(struct datagram_server *server, struct mux *mux,
 
 	if (error) {
 		socket_file_remove(&server->file);
-		os_close(fd);
+		os_close(fd, OS_SOCKET);
 		return error;
 	}
 	server->mux = mux;

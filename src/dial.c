@@ -129,7 +129,7 @@ static int open_attempt(struct attempt *attempt)
 	int error = mux_attach(dial->mux, &attempt->io, fd, OS_SOCKET);
 
 	if (error) {
-		os_close(fd);
+		os_close(fd, OS_SOCKET);
 		return error;
 	}
 	attempt->open = true;

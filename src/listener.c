@@ -55,7 +55,7 @@ static void accept_next(struct listener_socket *socket)
 
 static void set_port(struct os_address *at, const struct os_address *like)
 {
-	in_port_t port =
+	uint16_t port =
 		like->u.any.sa_family == AF_INET6 ? like->u.v6.sin6_port : like->u.v4.sin_port;
 
 	if (at->u.any.sa_family == AF_INET6)
@@ -84,7 +84,7 @@ static int open_one(
 
 	if (error) {
 		socket_file_remove(&socket->file);
-		os_close(fd);
+		os_close(fd, OS_SOCKET);
 		return error;
 	}
 	socket->listener = listener;

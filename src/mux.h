@@ -97,7 +97,9 @@ struct mux_io {
 	struct mux *mux;
 	mux_fd fd;
 	enum os_kind kind;
-	struct mux_op *reading; /* the outstanding operations, or NULL */
+	const struct mux_calls *calls; /* how it is watched and its bytes moved */
+	void *under;                   /* what those calls keep of it */
+	struct mux_op *reading;        /* the outstanding operations, or NULL */
 	struct mux_op *writing;
 	uint64_t moved_at; /* mux_now() when a byte last moved, either way */
 	mux_closed *closed;
@@ -108,6 +110,7 @@ struct mux_io {
 	unsigned char wanted; /* what the backend watches for: MUX_READ | MUX_WRITE */
 	unsigned char ready;  /* known to be ready (edge-triggered, and files) */
 	bool edge : 1;        /* registered edge-triggered */
+	bool one_shot : 1;    /* what it waits for is asked for anew each time */
 	bool short_reads : 1; /* edge: a short read no longer means that nothing is left */
 	bool changed : 1;     /* on the list of handles whose interest is to be looked at */
 	bool runnable : 1;    /* on the list of handles to try without waiting */

@@ -1,8 +1,11 @@
-/* The inside of a loop, for mux.c, mux_timer.c and mux_post.c only. */
+/* The inside of a loop, for mux.c, mux_op.c, mux_timer.c, mux_post.c and mux_pump.c only. */
 #ifndef MUXCAT_MUX_LOOP_H
 #define MUXCAT_MUX_LOOP_H
 
 #include "mux_backend.h"
+
+/* The calls of a handle that only a thread can wait for (OS_BLOCKING). */
+extern const struct mux_calls mux_pump_calls;
 
 struct mux {
 	const struct mux_backend *backend;
@@ -31,7 +34,40 @@ struct mux {
 	struct mux_op waker_op;
 };
 
-/* Begins to run what is posted; the waker is attached. */
+/* The operation has ended: out of its handle's slot, and to the callbacks to make. */
+void mux_complete(struct mux_op *op, ssize_t result);
+
+/* Makes the callbacks of what has ended. */
+void mux_deliver(struct mux *mux);
+
+/* Tries what is outstanding on a handle that is ready for `events`. */
+void mux_try(struct mux_io *io, unsigned events);
+
+/* Once a turn, as soon as the wait is over; not at all while no timer asks for it. */
+void mux_read_clock(struct mux *mux);
+
+static inline void mux_mark_changed(struct mux_io *io)
+{
+	if (io->changed)
+		return;
+	io->changed = true;
+	io->next_changed = io->mux->changed;
+	io->mux->changed = io;
+}
+
+static inline void mux_mark_runnable(struct mux_io *io)
+{
+	if (io->runnable)
+		return;
+	io->runnable = true;
+	io->next_runnable = io->mux->runnable;
+	io->mux->runnable = io;
+}
+
+/* Runs the tasks that have been posted. */
+void mux_run_posted(struct mux *mux);
+
+/* Begins to hear of what is posted; the waker is attached. */
 void mux_hear_posts(struct mux *mux);
 
 /* Runs the callbacks of the timers that are due at mux->now. */

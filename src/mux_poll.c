@@ -5,7 +5,6 @@
 #include "mux_backend.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 
 struct poll_state {
@@ -75,10 +74,10 @@ static int poll_want(void *state, struct mux_io *io, unsigned interest)
 static int poll_wait(void *state, int timeout)
 {
 	struct poll_state *s = state;
-	int ready = poll(s->fds, s->count, timeout);
+	int ready = os_poll(s->fds, s->count, timeout);
 
 	if (ready < 0)
-		return errno == EINTR ? 0 : -errno;
+		return ready;
 	for (size_t i = 0; ready > 0 && i < s->count; i++) {
 		short revents = s->fds[i].revents;
 		unsigned events = 0;

@@ -13,17 +13,14 @@ void mux_post(struct mux *mux, struct mux_task *task)
 	task->next = atomic_load(&mux->posted);
 	while (!atomic_compare_exchange_weak(&mux->posted, &task->next, task))
 		;
-	os_wake(&mux->waker);
+	if (mux->backend->wake)
+		mux->backend->wake(mux->state);
+	else
+		os_wake(&mux->waker);
 }
 
-static void woken(struct mux_op *op, ssize_t result)
+void mux_run_posted(struct mux *mux)
 {
-	struct mux *mux = op->io->mux;
-
-	if (result == -ECANCELED)
-		return;
-	mux_recv(&mux->waker_io, &mux->waker_op, woken);
-
 	struct mux_task *newest = atomic_exchange(&mux->posted, NULL);
 	struct mux_task *oldest = NULL;
 
@@ -41,6 +38,16 @@ static void woken(struct mux_op *op, ssize_t result)
 		oldest->run(oldest);
 		oldest = next;
 	}
+}
+
+static void woken(struct mux_op *op, ssize_t result)
+{
+	struct mux *mux = op->io->mux;
+
+	if (result == -ECANCELED)
+		return;
+	mux_recv(&mux->waker_io, &mux->waker_op, woken);
+	mux_run_posted(mux);
 }
 
 void mux_hear_posts(struct mux *mux)

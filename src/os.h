@@ -12,11 +12,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-
-typedef int mux_fd;
+/* Each brings the socket types, mux_fd (signed, negative is none) and MUX_BACKENDS. */
+#ifdef _WIN32
+#include "os_windows.h"
+#else
+#include "os_posix.h"
+#endif
 
 /* A socket address with its length; family 0 (AF_UNSPEC) and length 0 mean none. */
 struct os_address {
@@ -35,10 +36,37 @@ enum os_kind {
 	OS_NONBLOCKING, /* O_NONBLOCK is set on a description that is ours alone */
 	OS_SHARED,      /* a blocking description that others hold too: only after readiness */
 	OS_FILE,        /* a regular file or a device that is always ready */
+	OS_BLOCKING,    /* nothing tells when it is ready: a thread has to wait in the call */
 };
 
 /*
- * One try to move bytes. Returns the count, 0 at end of file (reads), -EAGAIN when it would block.
+ * First of all, before anything is opened. Puts /dev/null, for reading, where descriptors 0 to 2
+ * are closed, so that no socket becomes stdout: a closed stdin is then at its end, a closed stdout
+ * fails (EBADF). Windows: makes Winsock ready and the standard streams binary.
+ */
+void os_start(void);
+
+/* A socket, non-blocking and not inherited. Windows: a datagram's ICMP errors are no errors of it. */
+mux_fd os_socket(int family, int type);
+
+/* Why the last bind, listen, setsockopt... of this thread failed, as a negative errno value. */
+int os_socket_error(void);
+
+/*
+ * poll(2), with `timeout` in milliseconds or -1. The number of descriptors that are ready, 0 after
+ * a signal too, or a negative errno.
+ */
+int os_poll(struct pollfd *fds, size_t count, int timeout);
+
+/*
+ * getaddrinfo(3): 0, or an error for os_error, which is no errno when it is the look-up's own. May
+ * block for long.
+ */
+int os_look_up(const char *host, const char *service, const struct addrinfo *hints,
+	struct addrinfo **list);
+
+/*
+ * One try to move bytes, but of OS_BLOCKING, which may take for ever. Returns the count, 0 at end of file (reads), -EAGAIN when it would block.
  * EINTR is retried. `size` and `length` are bytes. A write to an OS_SHARED pipe moves PIPE_BUF
  * bytes at most, which pipe(7) promises not to block once poll(2) has called it writable.
  */
@@ -77,7 +105,7 @@ int os_shutdown_write(mux_fd fd);
 void os_keep_asking(mux_fd fd);
 bool os_peer_is_gone(mux_fd fd);
 
-void os_close(mux_fd fd);
+void os_close(mux_fd fd, enum os_kind kind);
 
 /*
  * Let the close of a TCP socket reset the connection instead of ending it (SO_LINGER in socket(7)).
@@ -116,24 +144,17 @@ mux_fd os_stdout(enum os_kind *kind);
  */
 void os_release_standard(int number);
 
-/*
- * Before anything is opened: puts /dev/null, for reading, where descriptors 0 to 2 are closed, so
- * that no socket becomes stdout. A closed stdin is then at its end; a closed stdout fails (EBADF).
- */
-void os_guard_standard(void);
-
 bool os_is_terminal(mux_fd fd);
 
 /* Raises the limit of open descriptors to what the system allows. */
 void os_raise_descriptor_limit(void);
 
 /*
- * Catch SIGINT, SIGTERM and SIGHUP, unless they are ignored already: `caught(signal)` runs inside
- * the handler. A second signal ends the process at once. SIGPIPE is ignored from here on;
- * os_pipe_was_ignored tells if it was before.
+ * Catch SIGINT, SIGTERM and SIGHUP, unless they are ignored already (Windows: Ctrl-C, Ctrl-Break,
+ * and that the console closes): `caught(signal)` runs inside the handler. A second signal ends the
+ * process at once. SIGPIPE is ignored from here on.
  */
 void os_catch_signals(void (*caught)(int signal));
-bool os_pipe_was_ignored(void);
 
 /* From here on those signals end the process by themselves. */
 void os_release_signals(void);
@@ -141,7 +162,22 @@ void os_release_signals(void);
 /* End the process by `signal`, as if it had never been caught. Does not return. */
 _Noreturn void os_die_by(int signal);
 
-/* The system's words for an error (a negative errno value). Valid until the next call. */
+/*
+ * For a program whose stdout nobody reads any more: is it to end by SIGPIPE, silently? Not where
+ * that is ignored, nor on Windows, which has none.
+ */
+bool os_pipe_kills(void);
+_Noreturn void os_die_by_pipe(void);
+
+/* ---- files ---- */
+
+/* rename(2): `to` is replaced in one step. False, with errno set. */
+bool os_replace_file(const char *from, const char *to);
+
+/* What tells the file of a bound Unix socket from any other; false if `path` is none. */
+bool os_identify_socket_file(const char *path, uint64_t *device, uint64_t *inode);
+
+/* The system's words for an error (a negative errno value, or os_look_up's). Valid until the next call. */
 const char *os_error(int error);
 
 #endif

@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,10 +17,55 @@
 
 #include <linux/sockios.h>
 
+void os_start(void)
+{
+	for (int number = 0; number < 3; number++) {
+		if (fcntl(number, F_GETFD) >= 0 || errno != EBADF)
+			continue;
+		/* the lowest free number is this one: reads end at once, writes fail with EBADF */
+		if (open("/dev/null", O_RDONLY) != number)
+			_exit(1);
+	}
+}
+
 /* EWOULDBLOCK may be another number than EAGAIN elsewhere; the core knows one. */
 static int failure(void)
 {
 	return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+}
+
+mux_fd os_socket(int family, int type)
+{
+	int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int os_socket_error(void)
+{
+	return -errno;
+}
+
+int os_poll(struct pollfd *fds, size_t count, int timeout)
+{
+	int ready = poll(fds, count, timeout);
+
+	if (ready < 0)
+		return errno == EINTR ? 0 : -errno;
+	return ready;
+}
+
+/* getaddrinfo's codes, moved out of the way of errno's. */
+enum { LOOKUP_ERROR = -10000 };
+
+int os_look_up(
+	const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **list)
+{
+	int error = getaddrinfo(host, service, hints, list);
+
+	if (error == EAI_SYSTEM)
+		return -errno;
+	return error ? LOOKUP_ERROR + error : 0;
 }
 
 /*
@@ -159,11 +202,12 @@ bool os_peer_is_gone(mux_fd fd)
 {
 	struct pollfd state = { .fd = fd };
 
-	return poll(&state, 1, 0) == 1 && (state.revents & (POLLHUP | POLLERR));
+	return os_poll(&state, 1, 0) == 1 && (state.revents & (POLLHUP | POLLERR));
 }
 
-void os_close(mux_fd fd)
+void os_close(mux_fd fd, enum os_kind kind)
 {
+	(void)kind;
 	close(fd);
 }
 
@@ -220,17 +264,6 @@ void os_wake(const struct os_waker *waker)
 }
 
 /* ---- stdin and stdout ---- */
-
-void os_guard_standard(void)
-{
-	for (int number = 0; number < 3; number++) {
-		if (fcntl(number, F_GETFD) >= 0 || errno != EBADF)
-			continue;
-		/* the lowest free number is this one: reads end at once, writes fail with EBADF */
-		if (open("/dev/null", O_RDONLY) != number)
-			_exit(1);
-	}
-}
 
 /* The same description under a number of its own, which may be closed without freeing 0 or 1. */
 static mux_fd above_standard(mux_fd fd)
@@ -360,11 +393,6 @@ void os_catch_signals(void (*caught)(int))
 	pipe_ignored = before.sa_handler == SIG_IGN;
 }
 
-bool os_pipe_was_ignored(void)
-{
-	return pipe_ignored;
-}
-
 void os_die_by(int number)
 {
 	sigset_t set;
@@ -377,7 +405,35 @@ void os_die_by(int number)
 	_exit(128 + number);
 }
 
+bool os_pipe_kills(void)
+{
+	return !pipe_ignored;
+}
+
+void os_die_by_pipe(void)
+{
+	os_die_by(SIGPIPE);
+}
+
+/* ---- files ---- */
+
+bool os_replace_file(const char *from, const char *to)
+{
+	return rename(from, to) == 0;
+}
+
+bool os_identify_socket_file(const char *path, uint64_t *device, uint64_t *inode)
+{
+	struct stat status;
+
+	if (lstat(path, &status) < 0 || !S_ISSOCK(status.st_mode))
+		return false;
+	*device = status.st_dev;
+	*inode = status.st_ino;
+	return true;
+}
+
 const char *os_error(int error)
 {
-	return strerror(-error);
+	return error <= LOOKUP_ERROR ? gai_strerror(error - LOOKUP_ERROR) : strerror(-error);
 }

@@ -1,13 +1,9 @@
 #include "resolve.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* getaddrinfo's codes, moved out of the way of errno's. */
-enum { LOOKUP_ERROR = -10000 };
 
 /*
  * Shared by the loop and the look-up's thread. Whichever comes last frees it: the thread, if it
@@ -75,7 +71,7 @@ static int collect(
 	}
 	interleave(*found, n);
 	*count = n;
-	return n ? 0 : LOOKUP_ERROR + EAI_NONAME;
+	return n ? 0 : -EADDRNOTAVAIL;
 }
 
 int resolve_now(
@@ -96,11 +92,11 @@ int resolve_now(
 	hints.ai_flags = (passive ? AI_PASSIVE : 0) | (address->numeric ? AI_NUMERICHOST : 0);
 
 	/* without a host the service must be there: any will do, the port is set below */
-	int error = getaddrinfo(
+	int error = os_look_up(
 		*address->host ? address->host : NULL, *address->host ? NULL : "1", &hints, &list);
 
 	if (error)
-		return error == EAI_SYSTEM ? -errno : LOOKUP_ERROR + error;
+		return error;
 	error = collect(list, address->port, found, count);
 	freeaddrinfo(list);
 	return error;
@@ -194,9 +190,5 @@ void resolve_cancel(struct resolve *resolve)
 
 const char *resolve_error(int error)
 {
-	if (error == -ETIME)
-		return "timed out";
-	if (error < LOOKUP_ERROR + 1000)
-		return gai_strerror(error - LOOKUP_ERROR);
-	return os_error(error);
+	return error == -ETIME ? "timed out" : os_error(error);
 }

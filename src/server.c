@@ -69,7 +69,7 @@ int server_take(struct server *server, const struct arrival *arrival, struct con
 			connection, server->mux, arrival->fd, arrival->peer, server->scheme);
 
 		if (error) {
-			os_close(arrival->fd);
+			os_close(arrival->fd, OS_SOCKET);
 			return error;
 		}
 	}
@@ -82,7 +82,7 @@ int server_take(struct server *server, const struct arrival *arrival, struct con
 void server_refuse(struct server *server, const struct arrival *arrival)
 {
 	if (!server->is_datagram)
-		os_close(arrival->fd);
+		os_close(arrival->fd, OS_SOCKET);
 }
 
 void server_leave(struct server *server)

@@ -1,28 +1,25 @@
 #include "socket.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* The system cuts it down to net.core.somaxconn (listen(2)). */
 enum { BACKLOG = 65535 };
 
 static void set(mux_fd fd, int level, int option, int value)
 {
-	setsockopt(fd, level, option, &value, sizeof(value));
+	setsockopt(fd, level, option, (const void *)&value, sizeof(value));
 }
 
 static mux_fd open_socket(
 	enum address_scheme scheme, int family, const struct socket_options *options)
 {
 	bool datagram = scheme == ADDRESS_UDP || scheme == ADDRESS_UNIXGRAM;
-	int type = (datagram ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
-	mux_fd fd = socket(family, type, 0);
+	mux_fd fd = os_socket(family, datagram ? SOCK_DGRAM : SOCK_STREAM);
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	/*
 	 * before bind and connect: the window scale of TCP is settled with the first segment
 	 * (tcp(7))
@@ -37,12 +34,24 @@ static mux_fd open_socket(
 	return fd;
 }
 
-static mux_fd fail(mux_fd fd)
+static mux_fd fail(mux_fd fd, int error)
 {
-	int error = -errno;
-
-	close(fd);
+	os_close(fd, OS_SOCKET);
 	return error;
+}
+
+/*
+ * A port whose old connections linger in TIME_WAIT may be taken again. On Windows that is so
+ * anyway, and SO_REUSEADDR would let anybody take a port that is in use: there it is to be ours
+ * alone ("Using SO_REUSEADDR and SO_EXCLUSIVEADDRUSE", Winsock).
+ */
+static void own_port(mux_fd fd)
+{
+#ifdef SO_EXCLUSIVEADDRUSE
+	set(fd, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, 1);
+#else
+	set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+#endif
 }
 
 mux_fd socket_listen(enum address_scheme scheme, const struct os_address *at,
@@ -54,15 +63,13 @@ mux_fd socket_listen(enum address_scheme scheme, const struct os_address *at,
 
 	if (fd < 0)
 		return fd;
-	/* a port in TIME_WAIT may be taken again; for datagrams it would mean sharing one in use */
+	/* not for datagrams, where it would mean sharing a port in use */
 	if (family != AF_UNIX && !datagram)
-		set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+		own_port(fd);
 	if (family == AF_INET6)
 		set(fd, IPPROTO_IPV6, IPV6_V6ONLY, options->v6_only);
-	if (bind(fd, &at->u.any, at->length) < 0)
-		return fail(fd);
-	if (!datagram && listen(fd, BACKLOG) < 0)
-		return fail(fd);
+	if (bind(fd, &at->u.any, at->length) < 0 || (!datagram && listen(fd, BACKLOG) < 0))
+		return fail(fd, os_socket_error());
 	return fd;
 }
 
@@ -72,20 +79,18 @@ static int bind_source(mux_fd fd, int family, const struct socket_options *optio
 
 	if (!source.length) {
 		memset(&source, 0, sizeof(source));
-		source.u.any.sa_family = (sa_family_t)family;
+		source.u.any.sa_family = (unsigned short)family;
 		source.length = family == AF_INET6 ? sizeof(source.u.v6) : sizeof(source.u.v4);
 	}
-	if (source.u.any.sa_family != family) {
-		errno = EAFNOSUPPORT;
-		return -1;
-	}
+	if (source.u.any.sa_family != family)
+		return -EAFNOSUPPORT;
 	if (family == AF_INET6)
 		source.u.v6.sin6_port = htons(options->source_port);
 	else
 		source.u.v4.sin_port = htons(options->source_port);
 	if (options->source_port)
-		set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	return bind(fd, &source.u.any, source.length);
+		own_port(fd);
+	return bind(fd, &source.u.any, source.length) < 0 ? os_socket_error() : 0;
 }
 
 mux_fd socket_dialler(enum address_scheme scheme, const struct os_address *to,
@@ -101,10 +106,12 @@ mux_fd socket_dialler(enum address_scheme scheme, const struct os_address *to,
 		struct sockaddr_un own = { .sun_family = AF_UNIX };
 
 		if (bind(fd, (struct sockaddr *)&own, sizeof(own.sun_family)) < 0)
-			return fail(fd);
+			return fail(fd, os_socket_error());
 	} else if (family != AF_UNIX && (options->source.length || options->source_port)) {
-		if (bind_source(fd, family, options) < 0)
-			return fail(fd);
+		int error = bind_source(fd, family, options);
+
+		if (error)
+			return fail(fd, error);
 	}
 	return fd;
 }
@@ -119,25 +126,20 @@ void socket_bound(mux_fd fd, struct os_address *address)
 
 void socket_file_note(struct socket_file *file, const struct os_address *at)
 {
-	struct stat status;
-
 	file->made = false;
 	if (at->u.any.sa_family != AF_UNIX || !at->u.local.sun_path[0])
 		return;
 	strcpy(file->path, at->u.local.sun_path);
-	if (lstat(file->path, &status) < 0)
-		return;
-	file->device = status.st_dev;
-	file->inode = status.st_ino;
-	file->made = true;
+	file->made = os_identify_socket_file(file->path, &file->device, &file->inode);
 }
 
 void socket_file_remove(struct socket_file *file)
 {
-	struct stat status;
+	uint64_t device;
+	uint64_t inode;
 
-	if (file->made && lstat(file->path, &status) == 0 && S_ISSOCK(status.st_mode) &&
-		status.st_dev == file->device && status.st_ino == file->inode)
-		unlink(file->path);
+	if (file->made && os_identify_socket_file(file->path, &device, &inode) &&
+		device == file->device && inode == file->inode)
+		remove(file->path);
 	file->made = false;
 }

@@ -244,9 +244,9 @@ int stream_open_stdio(struct mux *mux, struct stdio_stream *stdio)
 	}
 	if (error) {
 		if (in >= 0)
-			os_close(in);
+			os_close(in, in_kind);
 		if (out >= 0)
-			os_close(out);
+			os_close(out, out_kind);
 		return error;
 	}
 	start(mux, &stdio->handle, &stdio_kind);

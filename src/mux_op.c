@@ -1,0 +1,402 @@
+/*
+ * The operations, written once for everything that can stand under a handle: submit, then try.
+ *
+ * A writing operation is tried when it is submitted; a reading one is parked first, because its
+ * bytes are most often still on their way. What would block stays in its handle's slot until the
+ * handle is called ready, and is tried again then.
+ */
+#include "mux_loop.h"
+
+#include <assert.h>
+#include <errno.h>
+
+/* What one receive takes at most: as much as a pipe holds, and any datagram. */
+enum { RECEIVE_SIZE = 64 * 1024 };
+
+/* How many accepts or datagrams one event may bring before the other handles have their turn. */
+enum { EVENT_BUDGET = 64 };
+
+/* ---- the end of an operation ---- */
+
+/* The operation has ended: out of its handle's slot, and to the callbacks to make. */
+void mux_complete(struct mux_op *op, ssize_t result)
+{
+	struct mux_io *io = op->io;
+
+	assert(op == io->reading || op == io->writing);
+	if (op == io->reading)
+		io->reading = NULL;
+	else
+		io->writing = NULL;
+	mux_mark_changed(io);
+	op->result = result;
+	op->next = NULL;
+	*io->mux->completed_tail = op;
+	io->mux->completed_tail = &op->next;
+}
+
+void mux_deliver(struct mux *mux)
+{
+	struct mux_op *op;
+
+	while ((op = mux->completed)) {
+		bool holds = op->kind == MUX_SEND || op->kind == MUX_SENDTO;
+		struct mux_buf *held = holds ? op->buf : NULL;
+
+		mux->completed = op->next;
+		if (!mux->completed)
+			mux->completed_tail = &mux->completed;
+		op->outstanding = false;
+		op->done(op, op->result);
+		mux_buf_unref(held);
+	}
+}
+
+/* ---- the calls of a handle that a readiness backend watches ---- */
+
+static int ready_want(struct mux_io *io, unsigned interest)
+{
+	return io->mux->backend->want(io->mux->state, io, interest);
+}
+
+static void ready_close(struct mux_io *io)
+{
+	os_close(io->fd, io->kind);
+}
+
+static mux_fd ready_accept(struct mux_io *io, struct os_address *peer)
+{
+	return os_accept(io->fd, peer);
+}
+
+static int ready_connect(struct mux_io *io, const struct os_address *to)
+{
+	return os_connect(io->fd, to);
+}
+
+static int ready_connect_result(struct mux_io *io)
+{
+	return os_connect_result(io->fd);
+}
+
+static ssize_t ready_read(struct mux_io *io, void *into, size_t size)
+{
+	return os_read(io->fd, io->kind, into, size);
+}
+
+static ssize_t ready_write(struct mux_io *io, const struct mux_op *op)
+{
+	return os_write(io->fd, io->kind, op->data + op->moved, op->length - op->moved);
+}
+
+static ssize_t ready_recvfrom(struct mux_io *io, void *into, size_t size, struct os_address *from)
+{
+	return os_recvfrom(io->fd, into, size, from);
+}
+
+static ssize_t ready_sendto(struct mux_io *io, const struct mux_op *op)
+{
+	return os_sendto(io->fd, op->data, op->length, op->address);
+}
+
+const struct mux_calls mux_ready_calls = {
+	.want = ready_want,
+	.close = ready_close,
+	.accept = ready_accept,
+	.connect = ready_connect,
+	.connect_result = ready_connect_result,
+	.read = ready_read,
+	.write = ready_write,
+	.recvfrom = ready_recvfrom,
+	.sendto = ready_sendto,
+};
+
+/* ---- submitting ---- */
+
+static void submit(struct mux_io *io, struct mux_op *op, enum mux_op_kind kind,
+	struct os_address *address, mux_done *done)
+{
+	assert(!io->closing && !op->outstanding);
+	op->outstanding = true;
+	op->kind = kind;
+	op->io = io;
+	op->done = done;
+	op->address = address;
+	op->buf = NULL;
+	op->data = NULL;
+	op->moved = 0;
+}
+
+static void submit_reading(struct mux_io *io, struct mux_op *op, enum mux_op_kind kind,
+	struct os_address *address, mux_done *done)
+{
+	assert(!io->reading);
+	submit(io, op, kind, address, done);
+	io->reading = op;
+	if (io->ready & MUX_READ)
+		mux_mark_runnable(io);
+	else
+		mux_mark_changed(io);
+}
+
+static void submit_writing(struct mux_io *io, struct mux_op *op, enum mux_op_kind kind,
+	struct os_address *address, mux_done *done)
+{
+	assert(!io->writing);
+	submit(io, op, kind, address, done);
+	io->writing = op;
+	mux_mark_changed(io);
+}
+
+void mux_accept(struct mux_io *io, struct mux_op *op, struct os_address *peer, mux_done *done)
+{
+	submit_reading(io, op, MUX_ACCEPT, peer, done);
+}
+
+void mux_recv(struct mux_io *io, struct mux_op *op, mux_done *done)
+{
+	submit_reading(io, op, MUX_RECV, NULL, done);
+}
+
+void mux_recvfrom(struct mux_io *io, struct mux_op *op, struct os_address *from, mux_done *done)
+{
+	submit_reading(io, op, MUX_RECVFROM, from, done);
+}
+
+void mux_connect(struct mux_io *io, struct mux_op *op, struct os_address *to, mux_done *done)
+{
+	submit_writing(io, op, MUX_CONNECT, to, done);
+
+	int error = io->calls->connect(io, to);
+
+	if (error != -EINPROGRESS)
+		mux_complete(op, error);
+}
+
+static void try_send(struct mux_op *op)
+{
+	struct mux_io *io = op->io;
+
+	while (op->moved < op->length) {
+		ssize_t n = io->calls->write(io, op);
+
+		if (n == -EAGAIN)
+			return;
+		if (n < 0) {
+			mux_complete(op, n);
+			return;
+		}
+		op->moved += (size_t)n;
+		io->moved_at = io->mux->now;
+		if (io->kind == OS_SHARED && op->moved < op->length)
+			return; /* readiness promised this one write, not a second */
+	}
+	mux_complete(op, (ssize_t)op->length);
+}
+
+static void try_sendto(struct mux_op *op)
+{
+	ssize_t n = op->io->calls->sendto(op->io, op);
+
+	/* no event tells when a Unix peer has room again, but of the one it is connected to */
+	if (n == -EAGAIN && !(op->address && op->address->u.any.sa_family == AF_UNIX))
+		return;
+	if (n >= 0) {
+		op->moved = (size_t)n;
+		op->io->moved_at = op->io->mux->now;
+	}
+	mux_complete(op, n);
+}
+
+/* What could not be sent at once keeps little of a big buffer: it may wait for long. */
+static void keep_little(struct mux_op *op)
+{
+	struct mux_buf *buf = op->buf;
+
+	op->buf = mux_buf_keep(buf, &op->data, op->length);
+	if (op->buf)
+		mux_buf_unref(buf);
+	else
+		op->buf = buf;
+}
+
+void mux_send(struct mux_io *io, struct mux_op *op, struct mux_buf *buf, const unsigned char *data,
+	size_t length, mux_done *done)
+{
+	submit_writing(io, op, MUX_SEND, NULL, done);
+	op->data = data;
+	op->length = length;
+	op->buf = mux_buf_ref(buf);
+	if (io->kind != OS_SHARED)
+		try_send(op);
+	if (io->writing == op)
+		keep_little(op);
+}
+
+void mux_sendto(struct mux_io *io, struct mux_op *op, struct mux_buf *buf,
+	const unsigned char *data, size_t length, struct os_address *to, mux_done *done)
+{
+	submit_writing(io, op, MUX_SENDTO, to, done);
+	op->data = data;
+	op->length = length;
+	op->buf = mux_buf_ref(buf);
+	try_sendto(op);
+	if (io->writing == op)
+		keep_little(op);
+}
+
+void mux_cancel(struct mux_op *op)
+{
+	struct mux_io *io = op->io;
+
+	if (!io || (op != io->reading && op != io->writing))
+		return;
+	if (io->calls->cancelled)
+		io->calls->cancelled(io, op);
+	mux_complete(op, -ECANCELED);
+}
+
+bool mux_op_outstanding(const struct mux_op *op)
+{
+	return op->outstanding;
+}
+
+/* ---- trying ---- */
+
+/* Nothing is left: from here on the backend has to tell. */
+static void drained(struct mux_io *io)
+{
+	io->ready &= (unsigned char)~MUX_READ;
+	mux_mark_changed(io);
+}
+
+static void accept_ready(struct mux_io *io)
+{
+	for (int budget = EVENT_BUDGET; budget && io->reading; budget--) {
+		struct mux_op *op = io->reading;
+		mux_fd fd = io->calls->accept(io, op->address);
+
+		if (fd == -EAGAIN) {
+			drained(io);
+			return;
+		}
+		if (fd == -ECONNABORTED)
+			continue;
+		op->accepted = fd;
+		mux_complete(op, fd < 0 ? fd : 0);
+		mux_deliver(io->mux);
+	}
+	if (io->edge && io->reading) /* the budget ended before the backlog did */
+		mux_mark_runnable(io);
+}
+
+/* False when nothing was there. */
+static bool receive_once(struct mux_io *io)
+{
+	struct mux *mux = io->mux;
+	struct mux_op *op = io->reading;
+	ssize_t n;
+
+	if (!mux->lent && !(mux->lent = mux_buf_new(RECEIVE_SIZE))) {
+		mux_complete(op, -ENOMEM);
+		return false;
+	}
+
+	struct mux_buf *buf = mux->lent;
+
+	if (op->kind == MUX_RECV)
+		n = io->calls->read(io, buf->data, buf->size);
+	else
+		n = io->calls->recvfrom(io, buf->data, buf->size, op->address);
+	if (n == -EAGAIN) {
+		drained(io);
+		return false;
+	}
+	/*
+	 * On an edge-triggered stream a short read means that nothing is left (epoll(7)), unless
+	 * an end or urgent data has been announced: no further edge would come for what is behind.
+	 */
+	if (io->edge && op->kind == MUX_RECV && n > 0 && (size_t)n < buf->size && !io->short_reads)
+		io->ready &= (unsigned char)~MUX_READ;
+	if (n > 0)
+		io->moved_at = mux->now;
+	op->buf = buf;
+	op->data = buf->data;
+	mux_complete(op, n);
+	mux_deliver(mux);
+	if (buf->refs > 1) { /* somebody keeps it: the next receive gets another */
+		mux_buf_unref(buf);
+		mux->lent = NULL;
+	}
+	return true;
+}
+
+static void readable(struct mux_io *io)
+{
+	if (io->one_shot) { /* used up, whether it was told or found at once */
+		io->ready = 0;
+		io->wanted &= (unsigned char)~MUX_READ;
+	}
+	switch (io->reading->kind) {
+	case MUX_ACCEPT:
+		accept_ready(io);
+		break;
+	case MUX_RECV:
+		receive_once(io);
+		break;
+	default:
+		for (int budget = EVENT_BUDGET; budget && io->reading; budget--)
+			if (!receive_once(io))
+				break;
+		break;
+	}
+}
+
+static void writable(struct mux_io *io)
+{
+	struct mux_op *op = io->writing;
+
+	switch (op->kind) {
+	case MUX_CONNECT:
+		mux_complete(op, io->calls->connect_result(io));
+		break;
+	case MUX_SEND:
+		try_send(op);
+		break;
+	default:
+		try_sendto(op);
+		break;
+	}
+	mux_deliver(io->mux);
+}
+
+void mux_try(struct mux_io *io, unsigned events)
+{
+	if ((events & MUX_READ) && io->reading)
+		readable(io);
+	if ((events & MUX_WRITE) && io->writing)
+		writable(io);
+}
+
+void mux_io_ready(struct mux_io *io, unsigned events)
+{
+	mux_read_clock(io->mux);
+	if (io->closing)
+		return;
+	if (io->edge) {
+		io->ready |= events & MUX_READ;
+		if (events & MUX_SHORT_READS)
+			io->short_reads = true;
+	}
+	if (io->one_shot) {
+		io->wanted &= (unsigned char)~events;
+		mux_mark_changed(io);
+	}
+	mux_try(io, events);
+}
+
+void mux_io_ready_at_once(struct mux_io *io)
+{
+	io->ready |= MUX_READ;
+	mux_mark_runnable(io);
+}

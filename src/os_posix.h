@@ -1,0 +1,18 @@
+/* The system's types, for os.h. */
+#ifndef MUXCAT_OS_POSIX_H
+#define MUXCAT_OS_POSIX_H
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+typedef int mux_fd;
+
+/* This system's backends, the default first. */
+#define MUX_BACKENDS &mux_epoll, &mux_poll, &mux_select
+
+#endif
