@@ -12,7 +12,9 @@ override CPPFLAGS += -D_GNU_SOURCE -Isrc
 override CFLAGS += -std=c11 $(WARNINGS) -pthread $(SANITIZE)
 override LDFLAGS += -pthread $(SANITIZE)
 
-SOURCES := $(wildcard src/*.c)
+WINDOWS := src/os_windows.c src/os_windows_console.c src/mux_iocp.c src/mux_select_windows.c
+POSIX := src/os_posix.c src/mux_epoll.c src/mux_select.c
+SOURCES := $(filter-out $(WINDOWS),$(wildcard src/*.c))
 OBJECTS := $(SOURCES:src/%.c=$(B)/%.o)
 CORE := $(filter-out $(B)/cli%.o $(B)/cmd%.o $(B)/report.o,$(OBJECTS))
 UNIT := $(patsubst tests/unit/%.c,$(B)/%,$(wildcard tests/unit/test_*.c))
@@ -38,6 +40,30 @@ $(B)/flags: force
 
 -include $(OBJECTS:.o=.d)
 
+# ---- Windows, by mingw-w64 ----
+
+MINGW ?= x86_64-w64-mingw32
+W := $(B)/windows
+WINDOWS_OBJECTS := $(patsubst src/%.c,$(W)/%.o,$(filter-out $(POSIX),$(wildcard src/*.c)))
+WINDOWS_CPPFLAGS := -Isrc -D_GNU_SOURCE -D_WIN32_WINNT=0x0A00 -DNTDDI_VERSION=0x0A000007
+WINDOWS_CFLAGS := -O2 -g -std=c11 $(WARNINGS)
+
+windows: $(W)/muxcat.exe
+
+# What the tests load into Wine.
+$(W)/handles_only.so: tests/wine/handles_only.c $(B)/flags
+	$(Q)mkdir -p $(W)
+	$(call say,CC) $(CC) $(CFLAGS) -shared -fPIC -o $@ $<
+
+$(W)/muxcat.exe: $(WINDOWS_OBJECTS)
+	$(call say,LD) $(MINGW)-gcc -static -pthread -o $@ $^ -lws2_32 -liphlpapi
+
+$(W)/%.o: src/%.c Makefile
+	$(Q)mkdir -p $(W)
+	$(call say,CC) $(MINGW)-gcc $(WINDOWS_CPPFLAGS) $(WINDOWS_CFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(WINDOWS_OBJECTS:.o=.d)
+
 # ---- tests ----
 
 $(B)/test_%: tests/unit/test_%.c $(CORE) $(B)/flags
@@ -46,9 +72,12 @@ $(B)/test_%: tests/unit/test_%.c $(CORE) $(B)/flags
 $(B)/load: tests/load.c $(B)/flags
 	$(call say,CC) $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $<
 
+windows-test-programs: $(W)/muxcat.exe $(W)/handles_only.so $(B)/load
+
 test-programs: $(B)/muxcat $(B)/load $(UNIT)
 
 check: ; $(Q)scripts/deps.sh check && scripts/check.sh
+check-windows: ; $(Q)scripts/deps.sh check && scripts/check.sh windows
 
 asan: ; $(Q)scripts/deps.sh check && scripts/check.sh asan
 tsan: ; $(Q)scripts/deps.sh check && scripts/check.sh tsan
@@ -73,5 +102,5 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all test-programs check asan tsan lint quickstart install uninstall clean force
+.PHONY: all windows test-programs check check-windows asan tsan lint quickstart install uninstall clean force
 .DELETE_ON_ERROR:

@@ -1,15 +1,16 @@
 #!/bin/bash
 # Runs every test and ends with "N passed, N failed, N skipped" over all parts.
-#   scripts/check.sh          the unit tests, and the command line's for each backend
+#   scripts/check.sh          the unit tests, and the command line's for each backend; then windows
+#   scripts/check.sh windows  the command line's with the Windows build under Wine, for each backend
 #   scripts/check.sh asan     the same under AddressSanitizer and UBSan
 #   scripts/check.sh tsan     the same under ThreadSanitizer
-# TESTS="eof echo" picks tests/eof.bats and tests/echo.bats; BACKENDS="poll" picks backends.
+# TESTS="eof echo" picks tests/eof.bats and tests/echo.bats; BACKENDS="poll,select" picks backends.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
 kind=${1:-plain}
 case $kind in
-plain) B=${B:-build} ;;
+plain | windows) B=${B:-build} ;;
 asan)
 	B=build/asan
 	export SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined"
@@ -21,7 +22,7 @@ tsan)
 	export CFLAGS="-O1 -g -fno-omit-frame-pointer"
 	;;
 *)
-	echo "usage: scripts/check.sh [asan|tsan]" >&2
+	echo "usage: scripts/check.sh [windows|asan|tsan]" >&2
 	exit 2
 	;;
 esac
@@ -52,7 +53,31 @@ count() {
 	awk '/^not ok /{bad=1} /^ok /{bad=0} bad' "$1"
 }
 
+# Runs the command line's tests for backends (with commas between): backends KIND LIST.
+run_backend() {
+	local name=${1// /}
+	MUXCAT_FLAGS="--backend=$1" bats --tap "${files[@]}" >"$B/$kind.$name.tap" 2>&1
+}
+run_backends() {
+	local kind=$1 backends backend i before
+	mapfile -t backends < <(printf '%s\n' "$2" | tr ',' '\n')
+	# Two at a time: most tests wait more than they work.
+	for ((i = 0; i < ${#backends[@]}; i += 2)); do
+		for backend in "${backends[@]:i:2}"; do
+			run_backend "$backend" &
+		done
+		wait
+		for backend in "${backends[@]:i:2}"; do
+			before=$passed/$failed/$skipped
+			count "$B/$kind.${backend// /}.tap" >"$B/report.txt"
+			sed "s/^/[$kind $backend] /" "$B/report.txt"
+			echo "$kind, $backend: $before -> $passed/$failed/$skipped (passed/failed/skipped)"
+		done
+	done
+}
+
 for test in "$B"/test_*; do
+	[ "$kind" != windows ] || break
 	[ -x "$test" ] && [ ! -d "$test" ] || continue
 	case $test in *.*) continue ;; esac
 	CMOCKA_MESSAGE_OUTPUT=TAP "$test" >"$test.tap" 2>"$test.err"
@@ -69,24 +94,16 @@ for name in ${TESTS:-$(cd tests && ls ./*.bats)}; do
 	files+=("tests/$(basename "$name" .bats).bats")
 done
 
-mapfile -t backends < <(printf '%s\n' "${BACKENDS:-epoll,epoll --edge,poll,select}" | tr ',' '\n')
-run_backend() {
-	local name=${1// /}
-	MUXCAT_FLAGS="--backend=$1" bats --tap "${files[@]}" >"$B/$name.tap" 2>&1
-}
-# Two at a time: most tests wait more than they work.
-for ((i = 0; i < ${#backends[@]}; i += 2)); do
-	for backend in "${backends[@]:i:2}"; do
-		run_backend "$backend" &
-	done
-	wait
-	for backend in "${backends[@]:i:2}"; do
-		before=$passed/$failed/$skipped
-		count "$B/${backend// /}.tap" >"$B/report.txt" || failed=$((failed + 1))
-		sed "s/^/[$backend] /" "$B/report.txt"
-		echo "$kind, $backend: $before -> $passed/$failed/$skipped (passed/failed/skipped)"
-	done
-done
+[ "$kind" = windows ] || run_backends "$kind" "${BACKENDS:-epoll,epoll --edge,poll,select}"
+
+if [ "$kind" = plain ] || [ "$kind" = windows ]; then
+	make -j"$(nproc)" B="$B" windows-test-programs || exit 1
+	export MUXCAT_EXE=$PWD/scripts/muxcat-wine WINEPREFIX=$PWD/$B/windows/wine WINEDEBUG=-all
+	[ -d "$WINEPREFIX" ] || /usr/lib/wine/wine64 wineboot --init >/dev/null 2>&1
+	wineserver -p # until the end, rather than anew for each test
+	run_backends windows "${BACKENDS:-iocp,poll,select}"
+	wineserver -k
+fi
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

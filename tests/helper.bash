@@ -6,7 +6,7 @@
 bats_require_minimum_version 1.5.0
 
 MUXCAT_BUILD=${MUXCAT_BUILD:-$BATS_TEST_DIRNAME/../build}
-MUXCAT=$MUXCAT_BUILD/muxcat
+MUXCAT=${MUXCAT_EXE:-$MUXCAT_BUILD/muxcat} # on Windows a script that runs it under Wine
 MUXCAT_FLAGS=${MUXCAT_FLAGS:---backend=epoll}
 
 # Every wait for something ends after this many seconds.

@@ -1,0 +1,30 @@
+/* The system's types, for os.h; what Windows' C library lacks. */
+#ifndef MUXCAT_OS_WINDOWS_H
+#define MUXCAT_OS_WINDOWS_H
+
+#include <winsock2.h>
+
+#include <afunix.h>
+#include <ws2tcpip.h>
+
+/* A SOCKET or a HANDLE; both are small numbers, and what is invalid is -1. */
+typedef intptr_t mux_fd;
+
+/* This system's backends, the default first. */
+#define MUX_BACKENDS &mux_iocp, &mux_poll, &mux_select
+
+/* Codes that the C library has no number for. */
+#define EHOSTDOWN WSAEHOSTDOWN
+
+/* memrchr(3) of the GNU library. */
+void *memrchr(const void *memory, int byte, size_t length);
+
+/* A Winsock or Win32 error code as a negative errno value; without a counterpart, as itself. */
+int os_windows_error(unsigned long code);
+
+/* The console as a stream of UTF-8; called by os_read and os_write. */
+bool os_is_console(mux_fd fd);
+ssize_t os_console_read(mux_fd fd, void *into, size_t size);
+ssize_t os_console_write(mux_fd fd, const void *from, size_t length);
+
+#endif
