@@ -269,12 +269,19 @@ static ssize_t iocp_recvfrom(struct mux_io *io, void *into, size_t size, struct 
 
 /* ---- accepting ---- */
 
+/* Whoever has come and is not served shall not take it for an end. */
+static void refuse(struct accept_call *accept)
+{
+	os_reset_on_close(accept->accepted, true);
+	os_close(accept->accepted, OS_SOCKET);
+}
+
 static void accept_ended(struct overlapped_socket *socket, struct call *call)
 {
 	struct accept_call *accept = container_of(call, struct accept_call, call);
 
 	if (socket->closed)
-		os_close(accept->accepted, OS_SOCKET);
+		refuse(accept);
 	else
 		tell(socket, MUX_READ);
 }
@@ -613,7 +620,7 @@ static void iocp_close_socket(struct mux_io *io)
 	socket->io = NULL;
 	for (size_t i = 0; socket->accepts && i < ACCEPTS; i++)
 		if (socket->accepts[i].call.state == CALL_ENDED)
-			os_close(socket->accepts[i].accepted, OS_SOCKET);
+			refuse(&socket->accepts[i]);
 	if (socket->under_way)
 		CancelIoEx((HANDLE)socket->fd, NULL);
 	os_close(socket->fd, OS_SOCKET);
