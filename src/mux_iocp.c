@@ -333,6 +333,13 @@ static int want_connections(struct overlapped_socket *socket)
 	return some ? 0 : error; /* one is enough to go on with */
 }
 
+/* Has the one who came failed, rather than the listener? */
+static bool is_of_connection(int error)
+{
+	return error == -ECONNRESET || error == -ECONNABORTED || error == -ENOTCONN ||
+	       error == -ETIMEDOUT;
+}
+
 /* The new socket takes on what its listener has (AcceptEx, "Remarks"). */
 static mux_fd finish_accept(
 	struct overlapped_socket *socket, struct accept_call *accept, struct os_address *peer)
@@ -343,8 +350,13 @@ static mux_fd finish_accept(
 	int length = sizeof(no_delay);
 
 	accept->call.state = CALL_IDLE;
-	if (accept->call.result < 0 || setsockopt(fd, SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT,
-					       (void *)&listener, sizeof(listener)) < 0) {
+	if (accept->call.result < 0) {
+		os_close(fd, OS_SOCKET);
+		return is_of_connection((int)accept->call.result) ? -ECONNABORTED
+								  : accept->call.result;
+	}
+	if (setsockopt(fd, SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT, (void *)&listener,
+		    sizeof(listener)) < 0) {
 		os_close(fd, OS_SOCKET);
 		return -ECONNABORTED;
 	}

@@ -170,7 +170,8 @@ mux_fd os_accept(mux_fd fd, struct os_address *peer)
 	if (accepted == INVALID_SOCKET) {
 		int error = os_socket_error();
 
-		return error == -ECONNRESET || error == -EINTR ? -ECONNABORTED : error;
+		/* Wine: it has been reset before it was accepted */
+		return error == -ECONNRESET || error == -ENOTCONN ? -ECONNABORTED : error;
 	}
 	SetHandleInformation((HANDLE)accepted, HANDLE_FLAG_INHERIT, 0);
 	make_nonblocking((mux_fd)accepted);

@@ -13,6 +13,10 @@ typedef intptr_t mux_fd;
 /* This system's backends, the default first. */
 #define MUX_BACKENDS &mux_iocp, &mux_poll, &mux_select
 
+/* Winsock's would tell of urgent data too, which no receive takes. */
+#undef POLLIN
+#define POLLIN POLLRDNORM
+
 /* Codes that the C library has no number for. */
 #define EHOSTDOWN WSAEHOSTDOWN
 

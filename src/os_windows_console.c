@@ -35,14 +35,10 @@ ssize_t os_console_read(mux_fd fd, void *into, size_t size)
 	DWORD length = 0;
 	DWORD room = size / 3 < WIDE ? (DWORD)size / 3 : WIDE;
 
-	/* Ctrl-C ends the read with nothing; whether it ends the program is its handler's matter */
-	while (!length) {
-		SetLastError(0);
+	/* Ctrl-C ends a read with nothing; whether it ends the program is its handler's matter */
+	while (!length)
 		if (!ReadConsoleW((HANDLE)fd, text, room, &length, NULL))
 			return os_windows_error(GetLastError());
-		if (!length && GetLastError() != ERROR_OPERATION_ABORTED)
-			return 0;
-	}
 	if (text[0] == END_KEY)
 		return 0;
 	length = end_lines(text, length);

@@ -63,7 +63,7 @@ static const struct {
 	{ ERROR_INVALID_PARAMETER, EINVAL, "Invalid argument" },
 	{ ERROR_NOT_ENOUGH_MEMORY, ENOMEM, "Not enough memory" },
 	{ ERROR_NO_SYSTEM_RESOURCES, ENOBUFS, "No buffer space available" },
-	{ ERROR_OPERATION_ABORTED, ECANCELED, "Operation canceled" },
+	{ ERROR_OPERATION_ABORTED, ECONNABORTED, "Software caused connection abort" },
 	{ ERROR_TOO_MANY_OPEN_FILES, EMFILE, "Too many open files" },
 };
 enum { ERRORS = sizeof(errors) / sizeof(errors[0]) };

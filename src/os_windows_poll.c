@@ -120,6 +120,14 @@ static int drop_empty_hang_ups(struct pollfd *fds, size_t count)
 	return ready;
 }
 
+static bool some_connect(const struct pollfd *fds, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (is_connecting(&fds[i]))
+			return true;
+	return false;
+}
+
 int os_poll(struct pollfd *fds, size_t count, int timeout)
 {
 	int ready;
@@ -128,6 +136,8 @@ int os_poll(struct pollfd *fds, size_t count, int timeout)
 		Sleep((DWORD)timeout);
 		return 0;
 	}
+	if (some_connect(fds, count)) /* whose failure WSAPoll tells since Windows 10, 2004 */
+		return os_select(fds, count, timeout);
 	ready = WSAPoll(fds, (ULONG)count, timeout);
 	if (ready < 0)
 		return os_socket_error();
