@@ -291,6 +291,9 @@ void os_wake(const struct os_waker *waker)
 
 /* ---- stdin and stdout ---- */
 
+/* Asked while a thread reads from a pipe, GetConsoleMode would wait for it. */
+static bool terminals[3];
+
 void os_start(void)
 {
 	WSADATA data;
@@ -306,6 +309,7 @@ void os_start(void)
 				_close(null);
 		}
 		_setmode(number, _O_BINARY);
+		terminals[number] = os_is_console(_get_osfhandle(number));
 	}
 	setvbuf(stderr, NULL, _IONBF, 0); /* else a file gets it late */
 }
@@ -344,9 +348,9 @@ void os_release_standard(int number)
 	_close(null);
 }
 
-bool os_is_terminal(mux_fd fd)
+bool os_is_terminal(int number)
 {
-	return os_is_console(_get_osfhandle((int)fd));
+	return terminals[number];
 }
 
 void os_raise_descriptor_limit(void)

@@ -47,8 +47,8 @@ static mux_fd fail(mux_fd fd, int error)
 /*
  * A port whose old connections linger in TIME_WAIT may be taken again; for datagrams that option
  * would mean sharing a port in use. On Windows it would mean so for all, and TIME_WAIT is no
- * hindrance: there the port is to be ours alone ("Using SO_REUSEADDR and SO_EXCLUSIVEADDRUSE",
- * Winsock).
+ * hindrance: there the port is to be ours alone, and stays so while an accepted connection lives
+ * on ("Using SO_REUSEADDR and SO_EXCLUSIVEADDRUSE", Winsock).
  */
 static void own_port(mux_fd fd, bool datagram)
 {
