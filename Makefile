@@ -12,7 +12,7 @@ override CPPFLAGS += -D_GNU_SOURCE -Isrc
 override CFLAGS += -std=c11 $(WARNINGS) -pthread $(SANITIZE)
 override LDFLAGS += -pthread $(SANITIZE)
 
-WINDOWS := src/os_windows.c src/os_windows_console.c src/mux_iocp.c src/mux_select_windows.c
+WINDOWS := $(wildcard src/os_windows*.c) src/mux_iocp.c src/mux_select_windows.c
 POSIX := src/os_posix.c src/mux_epoll.c src/mux_select.c
 SOURCES := $(filter-out $(WINDOWS),$(wildcard src/*.c))
 OBJECTS := $(SOURCES:src/%.c=$(B)/%.o)
@@ -55,12 +55,16 @@ $(W)/handles_only.so: tests/wine/handles_only.c $(B)/flags
 	$(Q)mkdir -p $(W)
 	$(call say,CC) $(CC) $(CFLAGS) -shared -fPIC -o $@ $<
 
-$(W)/muxcat.exe: $(WINDOWS_OBJECTS)
+$(W)/muxcat.exe: $(WINDOWS_OBJECTS) $(W)/resources.o
 	$(call say,LD) $(MINGW)-gcc -static -pthread -o $@ $^ -lws2_32 -liphlpapi
 
 $(W)/%.o: src/%.c Makefile
 	$(Q)mkdir -p $(W)
 	$(call say,CC) $(MINGW)-gcc $(WINDOWS_CPPFLAGS) $(WINDOWS_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(W)/resources.o: src/muxcat.rc src/muxcat.manifest
+	$(Q)mkdir -p $(W)
+	$(call say,RES) $(MINGW)-windres -Isrc -o $@ $<
 
 -include $(WINDOWS_OBJECTS:.o=.d)
 

@@ -5,8 +5,9 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 shopt -s nullglob
 
-sources=(src/*.c)
-tests=(tests/*.c tests/unit/*.c)
+windows=(src/os_windows*.c src/mux_iocp*.c src/mux_select_windows.c)
+mapfile -t sources < <(printf '%s\n' src/*.c | grep -vxFf <(printf '%s\n' "${windows[@]}"))
+tests=(tests/*.c tests/unit/*.c tests/wine/*.c)
 failed=()
 
 # `look NAME COMMAND...`: one tool; what it prints is shown only if it fails.
@@ -24,14 +25,16 @@ look() {
 
 # One file a run: in a run of several, clang-tidy 14 takes every va_list but the first file's for
 # uninitialised. Its stderr only counts the warnings in system headers.
+# tidy CHECKS FLAGS FILE...
 tidy() {
-	local checks=$1
-	shift
+	local checks=$1 flags=$2
+	shift 2
 	# shellcheck disable=SC2016 # for the inner shell
 	printf '%s\0' "$@" | xargs -0 -n 1 -P "$(nproc)" sh -c \
-		'clang-tidy --quiet --checks="$0" "$1" -- -std=c11 -D_GNU_SOURCE -Isrc 2>/dev/null' \
-		"$checks"
+		'clang-tidy --quiet --checks="$0" "$2" -- -std=c11 -D_GNU_SOURCE -Isrc $1 2>/dev/null' \
+		"$checks" "$flags"
 }
+mingw="--target=x86_64-w64-mingw32 -D_WIN32_WINNT=0x0A00 -DNTDDI_VERSION=0x0A000007"
 
 # Which manuals the machine has is no fault of ours.
 lint_manual() {
@@ -56,16 +59,18 @@ check_with_cppcheck() {
 #   SC2094         a file that is read while it grows
 shell="-e SC2015"
 bats="-s bats -e SC1010,SC2015,SC2016,SC2030,SC2031,SC2034,SC2086,SC2094,SC2154"
-scripts=(scripts/*.sh)
+scripts=(scripts/*.sh scripts/muxcat-wine)
 [ ! -e .ci/run ] || scripts+=(.ci/run)
 
 look clang-format clang-format --dry-run -Werror src/*.[ch] "${tests[@]}"
-look "clang-tidy, src" tidy "" "${sources[@]}"
+look "clang-tidy, src" tidy "" "" "${sources[@]}"
+look "clang-tidy, Windows" tidy "" "$mingw" "${windows[@]}"
 # cmocka's assertions do not return when they fail, which the analyzer does not know; and a string in
 # a table may be longer than a line
 not_in_tests="-clang-analyzer-core.*,-bugprone-suspicious-missing-comma"
-[ ${#tests[@]} = 0 ] || look "clang-tidy, tests" tidy "$not_in_tests" "${tests[@]}"
+[ ${#tests[@]} = 0 ] || look "clang-tidy, tests" tidy "$not_in_tests" "" "${tests[@]}"
 look cppcheck check_with_cppcheck "${sources[@]}"
+look "cppcheck, Windows" check_with_cppcheck --platform=win64 -D_WIN32 "${windows[@]}"
 # shellcheck disable=SC2086 # lists of words
 {
 	look shellcheck shellcheck $shell "${scripts[@]}"

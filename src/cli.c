@@ -517,7 +517,7 @@ static void read_command(struct reading *reading, int argc, char **argv)
 
 	set_defaults(reading, &defaults);
 	if (options->edge && !mux_backend_has_edge(options->backend))
-		usage_error("--edge: %s is level-triggered only", options->backend);
+		usage_error("--edge: %s has no edge-triggered mode", options->backend);
 	options->to = calloc(options->to_count + 1, sizeof(*options->to));
 	if (!options->to)
 		usage_error("out of memory");

@@ -46,7 +46,7 @@ const struct cli_option cli_options[CLI_OPTIONS] = {
 	{ "slow", SLOW, FANOUT, "wait|drop|close", "what to do with one that lags more (wait)" },
 	{ "stall", STALL, FANOUT, "SECS", "cut off one that takes nothing for SECS (10)" },
 	{ "replay", REPLAY, FANOUT, "SIZE", "give late subscribers the last SIZE bytes" },
-	{ "backend", BACKEND, ALL, "NAME", "the event mechanism: epoll (default), poll, select" },
+	{ "backend", BACKEND, ALL, "NAME", "the event mechanism (--version names them)" },
 	{ "edge", EDGE, ALL, NULL, "edge-triggered readiness (epoll)" },
 	{ "ipv4", '4', ALL, NULL, "IPv4 only" },
 	{ "ipv6", '6', ALL, NULL, "IPv6 only" },

@@ -40,8 +40,7 @@ static void report_options(const struct options *options)
 {
 	const struct socket_options *socket = &options->socket;
 
-	report_event(
-		2, "backend %s, %s-triggered", options->backend, options->edge ? "edge" : "level");
+	report_event(2, "backend %s%s", options->backend, options->edge ? ", edge-triggered" : "");
 	if (socket->recv_buffer)
 		report_event(2, "receive buffer of %d bytes", socket->recv_buffer);
 	if (socket->send_buffer)

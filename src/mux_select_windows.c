@@ -48,6 +48,7 @@ static void *grown(void *memory, size_t size, bool *failed)
 	void *bigger = realloc(memory, size);
 
 	*failed = *failed || !bigger;
+	/* cppcheck-suppress memleak ; it is given back */
 	return bigger ? bigger : memory;
 }
 

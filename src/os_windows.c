@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <io.h>
-#include <iphlpapi.h>
 #include <mstcpip.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,77 +21,6 @@ void *memrchr(const void *memory, int byte, size_t length)
 
 /* ---- errors ---- */
 
-static const struct {
-	unsigned long code;
-	int number;
-	const char *text;
-} errors[] = {
-	{ WSAEACCES, EACCES, "Permission denied" },
-	{ WSAEADDRINUSE, EADDRINUSE, "Address already in use" },
-	{ WSAEADDRNOTAVAIL, EADDRNOTAVAIL, "Cannot assign requested address" },
-	{ WSAEAFNOSUPPORT, EAFNOSUPPORT, "Address family not supported by this system" },
-	{ WSAEPFNOSUPPORT, EAFNOSUPPORT, "Address family not supported by this system" },
-	{ WSAESOCKTNOSUPPORT, EAFNOSUPPORT, "Address family not supported by this system" },
-	{ WSAEPROTONOSUPPORT, EPROTONOSUPPORT, "Protocol not supported" },
-	{ WSAECONNABORTED, ECONNABORTED, "Software caused connection abort" },
-	{ WSAECONNREFUSED, ECONNREFUSED, "Connection refused" },
-	{ WSAECONNRESET, ECONNRESET, "Connection reset by peer" },
-	{ WSAENETRESET, ECONNRESET, "Connection reset by peer" },
-	{ WSAEDESTADDRREQ, EDESTADDRREQ, "Destination address required" },
-	{ WSAEFAULT, EFAULT, "Bad address" },
-	{ WSAEHOSTDOWN, EHOSTDOWN, "Host is down" },
-	{ WSAEHOSTUNREACH, EHOSTUNREACH, "No route to host" },
-	{ WSAEINPROGRESS, EINPROGRESS, "Operation now in progress" },
-	{ WSAEINTR, EINTR, "Interrupted system call" },
-	{ WSAEINVAL, EINVAL, "Invalid argument" },
-	{ WSAEMFILE, EMFILE, "Too many open files" },
-	{ WSAEMSGSIZE, EMSGSIZE, "Message too long" },
-	{ WSAENETDOWN, ENETDOWN, "Network is down" },
-	{ WSAENETUNREACH, ENETUNREACH, "Network is unreachable" },
-	{ WSAENOBUFS, ENOBUFS, "No buffer space available" },
-	{ WSAENOPROTOOPT, ENOPROTOOPT, "Protocol not available" },
-	{ WSAENOTCONN, ENOTCONN, "Transport endpoint is not connected" },
-	{ WSAENOTSOCK, ENOTSOCK, "Socket operation on non-socket" },
-	{ WSAEOPNOTSUPP, EOPNOTSUPP, "Operation not supported" },
-	{ WSAESHUTDOWN, EPIPE, "Broken pipe" },
-	{ WSAETIMEDOUT, ETIMEDOUT, "Connection timed out" },
-	{ WSAEWOULDBLOCK, EAGAIN, "Resource temporarily unavailable" },
-	{ WSAHOST_NOT_FOUND, WSAHOST_NOT_FOUND, "Name or service not known" },
-	{ WSATRY_AGAIN, WSATRY_AGAIN, "Temporary failure in name resolution" },
-	{ WSANO_RECOVERY, WSANO_RECOVERY, "Non-recoverable failure in name resolution" },
-	{ WSANO_DATA, WSANO_DATA, "No address associated with hostname" },
-	{ ERROR_ACCESS_DENIED, EACCES, "Permission denied" },
-	{ ERROR_BROKEN_PIPE, EPIPE, "Broken pipe" },
-	{ ERROR_NO_DATA, EPIPE, "Broken pipe" },
-	{ ERROR_PIPE_NOT_CONNECTED, EPIPE, "Broken pipe" },
-	{ ERROR_CONNECTION_ABORTED, ECONNABORTED, "Software caused connection abort" },
-	{ ERROR_CONNECTION_REFUSED, ECONNREFUSED, "Connection refused" },
-	{ ERROR_NETNAME_DELETED, ECONNRESET, "Connection reset by peer" },
-	{ ERROR_HOST_UNREACHABLE, EHOSTUNREACH, "No route to host" },
-	{ ERROR_NETWORK_UNREACHABLE, ENETUNREACH, "Network is unreachable" },
-	{ ERROR_PORT_UNREACHABLE, ECONNREFUSED, "Connection refused" },
-	{ ERROR_SEM_TIMEOUT, ETIMEDOUT, "Connection timed out" },
-	{ ERROR_DISK_FULL, ENOSPC, "No space left on device" },
-	{ ERROR_HANDLE_DISK_FULL, ENOSPC, "No space left on device" },
-	{ ERROR_FILE_NOT_FOUND, ENOENT, "No such file or directory" },
-	{ ERROR_PATH_NOT_FOUND, ENOENT, "No such file or directory" },
-	{ ERROR_INVALID_HANDLE, EBADF, "Bad file descriptor" },
-	{ ERROR_INVALID_PARAMETER, EINVAL, "Invalid argument" },
-	{ ERROR_NOT_ENOUGH_MEMORY, ENOMEM, "Not enough memory" },
-	{ ERROR_NO_SYSTEM_RESOURCES, ENOBUFS, "No buffer space available" },
-	{ ERROR_OPERATION_ABORTED, ECANCELED, "Operation canceled" },
-	{ ERROR_TOO_MANY_OPEN_FILES, EMFILE, "Too many open files" },
-};
-enum { ERRORS = sizeof(errors) / sizeof(errors[0]) };
-
-int os_windows_error(unsigned long code)
-{
-	for (size_t i = 0; i < ERRORS; i++)
-		if (errors[i].code == code)
-			return -errors[i].number;
-	return -(int)code;
-}
-
 int os_socket_error(void)
 {
 	return os_windows_error((unsigned long)WSAGetLastError());
@@ -101,25 +29,6 @@ int os_socket_error(void)
 static int last_error(void)
 {
 	return os_windows_error(GetLastError());
-}
-
-const char *os_error(int error)
-{
-	static char text[256];
-	DWORD length;
-
-	for (size_t i = 0; i < ERRORS; i++)
-		if (errors[i].number == -error)
-			return errors[i].text;
-	if (-error < 200) /* of the C library */
-		return strerror(-error);
-	length = FormatMessageA(FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS, NULL,
-		(DWORD)-error, 0, text, sizeof(text), NULL);
-	while (length && (text[length - 1] <= ' ' || text[length - 1] == '.'))
-		text[--length] = '\0';
-	if (!length)
-		snprintf(text, sizeof(text), "error %d", -error);
-	return text;
 }
 
 /* ---- sockets ---- */
@@ -338,115 +247,6 @@ void os_reset_on_close(mux_fd fd, bool reset)
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, (void *)&none, sizeof(none));
 }
 
-/* ---- what the peer has acknowledged ---- */
-
-static bool same_end(const struct os_address *end, DWORD address, DWORD port)
-{
-	return end->u.v4.sin_addr.s_addr == address && end->u.v4.sin_port == (u_short)port;
-}
-
-static bool same_end6(const struct os_address *end, const IN6_ADDR *address, DWORD port)
-{
-	return IN6_ARE_ADDR_EQUAL(&end->u.v6.sin6_addr, address) &&
-	       end->u.v6.sin6_port == (u_short)port;
-}
-
-static DWORD find_state(
-	const MIB_TCPTABLE *table, const struct os_address *own, const struct os_address *peer)
-{
-	for (DWORD i = 0; i < table->dwNumEntries; i++) {
-		const MIB_TCPROW *row = &table->table[i];
-
-		if (same_end(own, row->dwLocalAddr, row->dwLocalPort) &&
-			same_end(peer, row->dwRemoteAddr, row->dwRemotePort))
-			return row->dwState;
-	}
-	return 0;
-}
-
-static DWORD find_state6(
-	const MIB_TCP6TABLE *table, const struct os_address *own, const struct os_address *peer)
-{
-	for (DWORD i = 0; i < table->dwNumEntries; i++) {
-		const MIB_TCP6ROW *row = &table->table[i];
-
-		if (same_end6(own, &row->LocalAddr, row->dwLocalPort) &&
-			same_end6(peer, &row->RemoteAddr, row->dwRemotePort))
-			return row->State;
-	}
-	return 0;
-}
-
-/* The IPv4 address that an IPv6 socket which serves both has as its end. */
-static void unmap(struct os_address *end)
-{
-	struct sockaddr_in v4 = { .sin_family = AF_INET };
-
-	if (end->u.any.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&end->u.v6.sin6_addr))
-		return;
-	v4.sin_port = end->u.v6.sin6_port;
-	memcpy(&v4.sin_addr, end->u.v6.sin6_addr.s6_addr + 12, sizeof(v4.sin_addr));
-	end->u.v4 = v4;
-}
-
-/* The state of a TCP connection (RFC 9293, section 3.3.2) in the system's table; 0: none there. */
-static DWORD tcp_state(mux_fd fd)
-{
-	struct os_address own = { .length = sizeof(own.u) };
-	struct os_address peer = { .length = sizeof(peer.u) };
-	ULONG size = 0;
-	DWORD state = 0;
-	void *table;
-	bool v6;
-
-	if (getsockname(fd, &own.u.any, &own.length) < 0 ||
-		getpeername(fd, &peer.u.any, &peer.length) < 0)
-		return 0;
-	unmap(&own);
-	unmap(&peer);
-	v6 = own.u.any.sa_family == AF_INET6;
-	if (v6)
-		GetTcp6Table(NULL, &size, FALSE);
-	else
-		GetTcpTable(NULL, &size, FALSE);
-	size += 4096; /* it may grow before it is asked for again */
-	table = malloc(size);
-	if (table && v6 && GetTcp6Table(table, &size, FALSE) == NO_ERROR)
-		state = find_state6(table, &own, &peer);
-	else if (table && !v6 && GetTcpTable(table, &size, FALSE) == NO_ERROR)
-		state = find_state(table, &own, &peer);
-	free(table);
-	return state;
-}
-
-/*
- * SIO_TCP_INFO tells since Windows 10, 1703. Before that, and in Wine, only the state does: once
- * our end has been sent, it is acknowledged when the connection is past FIN_WAIT1.
- */
-size_t os_unsent(mux_fd fd)
-{
-	TCP_INFO_v0 info;
-	DWORD version = 0;
-	DWORD size;
-
-	if (WSAIoctl(fd, SIO_TCP_INFO, &version, sizeof(version), &info, sizeof(info), &size, NULL,
-		    NULL) == 0) {
-		if (info.State == TCPSTATE_CLOSED)
-			return 0;
-		if (info.BytesInFlight)
-			return info.BytesInFlight;
-		return info.State == TCPSTATE_FIN_WAIT_1 || info.SndWnd == 0;
-	}
-	switch (tcp_state(fd)) {
-	case MIB_TCP_STATE_FIN_WAIT1:
-	case MIB_TCP_STATE_CLOSING:
-	case MIB_TCP_STATE_LAST_ACK:
-		return 1;
-	default:
-		return 0;
-	}
-}
-
 uint64_t os_now(void)
 {
 	LARGE_INTEGER ticks;
@@ -559,13 +359,30 @@ void os_raise_descriptor_limit(void)
 /* ---- Ctrl-C, Ctrl-Break, and the console's end: a thread of the system's calls `handle` ---- */
 
 static void (*on_signal)(int);
-static volatile LONG ending;
+static SRWLOCK signal_lock =
+	SRWLOCK_INIT; /* nobody is called once os_release_signals has returned */
+static bool signals_released;
+
+/* Of the first event; the second ends the process at once, as if there were no handler. */
+static bool tell_signal(int signal)
+{
+	bool first;
+
+	AcquireSRWLockExclusive(&signal_lock);
+	first = !signals_released;
+	signals_released = true;
+	if (first)
+		on_signal(signal);
+	ReleaseSRWLockExclusive(&signal_lock);
+	return first;
+}
 
 static BOOL WINAPI handle(DWORD event)
 {
-	if (InterlockedExchange(&ending, 1))
-		return FALSE; /* the second ends the process at once, as if there were no handler */
-	on_signal(event == CTRL_C_EVENT ? SIGINT : event == CTRL_BREAK_EVENT ? SIGBREAK : SIGTERM);
+	if (!tell_signal(event == CTRL_C_EVENT       ? SIGINT
+			 : event == CTRL_BREAK_EVENT ? SIGBREAK
+						     : SIGTERM))
+		return FALSE;
 	if (event != CTRL_C_EVENT && event != CTRL_BREAK_EVENT)
 		Sleep(INFINITE); /* the process ends when this returns (HandlerRoutine, Win32) */
 	return TRUE;
@@ -579,7 +396,9 @@ void os_catch_signals(void (*caught)(int))
 
 void os_release_signals(void)
 {
-	InterlockedExchange(&ending, 1);
+	AcquireSRWLockExclusive(&signal_lock);
+	signals_released = true;
+	ReleaseSRWLockExclusive(&signal_lock);
 }
 
 void os_die_by(int signal)

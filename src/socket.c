@@ -4,8 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The system cuts it down to net.core.somaxconn (listen(2)). */
+/* The system cuts it down: to net.core.somaxconn (listen(2)); a plain number on Windows to 200. */
+#ifdef SOMAXCONN_HINT
+enum { BACKLOG = SOMAXCONN_HINT(65535) };
+#else
 enum { BACKLOG = 65535 };
+#endif
 
 static void set(mux_fd fd, int level, int option, int value)
 {

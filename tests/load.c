@@ -60,6 +60,11 @@ static int take_reply(struct client *client, size_t size)
 
 	if (n == 0 || (n < 0 && errno != EAGAIN))
 		die("recv");
+	if (n > 0 && (client->received + (size_t)n > size ||
+			     memcmp(reply, message + client->received, (size_t)n) != 0)) {
+		fputs("the reply is not what was sent\n", stderr);
+		exit(1);
+	}
 	if (n > 0)
 		client->received += (size_t)n;
 	if (client->received < size)
@@ -118,6 +123,8 @@ int main(int argc, char **argv)
 	}
 	if (!clients || epoll < 0 || size > sizeof(message))
 		die("start");
+	for (size_t i = 0; i < size; i++)
+		message[i] = (char)(i % 251);
 	for (long i = 0; i < idle; i++)
 		dial(port);
 	for (long i = 0; i < busy; i++) {

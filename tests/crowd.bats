@@ -1,0 +1,32 @@
+#!/usr/bin/env bats
+# Many clients, at the same time and one after the other: all are served, and nothing is left over.
+
+load helper
+
+@test "500 clients at the same time, each 1,000 round trips: none is lost" {
+	local trips=1000
+	# Wine's WSAPoll and select ask its server about every socket at every wait
+	[ -z "${MUXCAT_EXE:-}" ] || [[ $MUXCAT_FLAGS == *iocp* ]] || trips=20
+	start echo --port-file port 127.0.0.1 0 </dev/null >out 2>err
+	timeout 250 "$MUXCAT_BUILD/load" "$(port_of port)" 0 500 $((500 * trips)) 64 <<<go >trips 3>&-
+	cat trips
+	grep -q ^done trips
+	[ ! -s err ]
+}
+
+# The process that keeps Wine's handles, if it is Wine that runs the program.
+keeper() {
+	[ -z "${MUXCAT_EXE:-}" ] || pgrep -f "^/usr/lib/wine/wineserver64" -u "$(id -u)" |
+		while read -r pid; do
+			tr '\0' '\n' <"/proc/$pid/environ" | grep -q "^WINEPREFIX=$WINEPREFIX\$" && echo "$pid"
+		done
+}
+
+@test "listen -k: 10,000 clients in turn leave no descriptor and no memory behind" {
+	start listen -k --port-file port 127.0.0.1 0 </dev/null >out 2>err
+	# shellcheck disable=SC2046 # a list of process ids
+	timeout 250 python3 -B "$BATS_TEST_DIRNAME/peers/in_turn.py" "$(port_of port)" 10000 \
+		"$pid" $(keeper) 3>&-
+	eventually lines_with 10000 client out
+	[ ! -s err ]
+}
