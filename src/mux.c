@@ -66,9 +66,9 @@ static void run_runnable(struct mux *mux)
 static void fail_outstanding(struct mux_io *io, int error)
 {
 	if (io->reading)
-		mux_complete(io->reading, error);
+		mux_fail(io->reading, error);
 	if (io->writing)
-		mux_complete(io->writing, error);
+		mux_fail(io->writing, error);
 }
 
 static void apply_interest(struct mux_io *io)

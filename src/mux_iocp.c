@@ -269,12 +269,19 @@ static ssize_t iocp_recvfrom(struct mux_io *io, void *into, size_t size, struct 
 
 /* ---- accepting ---- */
 
+/* Whoever has come and is not served shall not take it for an end. */
+static void refuse(struct accept_call *accept)
+{
+	os_reset_on_close(accept->accepted, true);
+	os_close(accept->accepted, OS_SOCKET);
+}
+
 static void accept_ended(struct overlapped_socket *socket, struct call *call)
 {
 	struct accept_call *accept = container_of(call, struct accept_call, call);
 
 	if (socket->closed)
-		os_close(accept->accepted, OS_SOCKET);
+		refuse(accept);
 	else
 		tell(socket, MUX_READ);
 }
@@ -326,6 +333,13 @@ static int want_connections(struct overlapped_socket *socket)
 	return some ? 0 : error; /* one is enough to go on with */
 }
 
+/* Has the one who came failed, rather than the listener? */
+static bool is_of_connection(int error)
+{
+	return error == -ECONNRESET || error == -ECONNABORTED || error == -ENOTCONN ||
+	       error == -ETIMEDOUT;
+}
+
 /* The new socket takes on what its listener has (AcceptEx, "Remarks"). */
 static mux_fd finish_accept(
 	struct overlapped_socket *socket, struct accept_call *accept, struct os_address *peer)
@@ -336,8 +350,13 @@ static mux_fd finish_accept(
 	int length = sizeof(no_delay);
 
 	accept->call.state = CALL_IDLE;
-	if (accept->call.result < 0 || setsockopt(fd, SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT,
-					       (void *)&listener, sizeof(listener)) < 0) {
+	if (accept->call.result < 0) {
+		os_close(fd, OS_SOCKET);
+		return is_of_connection((int)accept->call.result) ? -ECONNABORTED
+								  : accept->call.result;
+	}
+	if (setsockopt(fd, SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT, (void *)&listener,
+		    sizeof(listener)) < 0) {
 		os_close(fd, OS_SOCKET);
 		return -ECONNABORTED;
 	}
@@ -613,7 +632,7 @@ static void iocp_close_socket(struct mux_io *io)
 	socket->io = NULL;
 	for (size_t i = 0; socket->accepts && i < ACCEPTS; i++)
 		if (socket->accepts[i].call.state == CALL_ENDED)
-			os_close(socket->accepts[i].accepted, OS_SOCKET);
+			refuse(&socket->accepts[i]);
 	if (socket->under_way)
 		CancelIoEx((HANDLE)socket->fd, NULL);
 	os_close(socket->fd, OS_SOCKET);

@@ -37,6 +37,9 @@ struct mux {
 /* The operation has ended: out of its handle's slot, and to the callbacks to make. */
 void mux_complete(struct mux_op *op, ssize_t result);
 
+/* The same for one that has not ended by itself. */
+void mux_fail(struct mux_op *op, int error);
+
 /* Makes the callbacks of what has ended. */
 void mux_deliver(struct mux *mux);
 

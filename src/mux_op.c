@@ -245,15 +245,19 @@ void mux_sendto(struct mux_io *io, struct mux_op *op, struct mux_buf *buf,
 		keep_little(op);
 }
 
-void mux_cancel(struct mux_op *op)
+void mux_fail(struct mux_op *op, int error)
 {
 	struct mux_io *io = op->io;
 
-	if (!io || (op != io->reading && op != io->writing))
-		return;
 	if (io->calls->cancelled)
 		io->calls->cancelled(io, op);
-	mux_complete(op, -ECANCELED);
+	mux_complete(op, error);
+}
+
+void mux_cancel(struct mux_op *op)
+{
+	if (op->io && (op == op->io->reading || op == op->io->writing))
+		mux_fail(op, -ECANCELED);
 }
 
 bool mux_op_outstanding(const struct mux_op *op)

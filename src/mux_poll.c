@@ -1,105 +1,17 @@
-/*
- * poll(2): one dense array, handed to the kernel at each wait. A handle knows its place in it
- * (`slot`); what leaves is replaced by the last.
- */
-#include "mux_backend.h"
-
-#include <errno.h>
-#include <stdlib.h>
-
-struct poll_state {
-	struct pollfd *fds;
-	struct mux_io **handles; /* handles[i] is watched by fds[i] */
-	size_t count;
-	size_t room;
-};
-
-static int poll_open(void **state)
-{
-	*state = calloc(1, sizeof(struct poll_state));
-	return *state ? 0 : -ENOMEM;
-}
-
-static void poll_close(void *state)
-{
-	struct poll_state *s = state;
-
-	free(s->fds);
-	free(s->handles);
-	free(s);
-}
-
-static int grow(struct poll_state *s)
-{
-	size_t room = s->room ? 2 * s->room : 16;
-	struct pollfd *fds = realloc(s->fds, room * sizeof(*fds));
-
-	if (!fds)
-		return -ENOMEM;
-	s->fds = fds;
-
-	struct mux_io **handles = realloc(s->handles, room * sizeof(*handles));
-
-	if (!handles)
-		return -ENOMEM;
-	s->handles = handles;
-	s->room = room;
-	return 0;
-}
-
-static int poll_want(void *state, struct mux_io *io, unsigned interest)
-{
-	struct poll_state *s = state;
-
-	if (!interest) {
-		s->count--;
-		s->fds[io->slot] = s->fds[s->count];
-		s->handles[io->slot] = s->handles[s->count];
-		s->handles[io->slot]->slot = io->slot;
-		io->slot = -1;
-		return 0;
-	}
-	if (io->slot < 0) {
-		if (s->count == s->room && grow(s) < 0)
-			return -ENOMEM;
-		io->slot = (int)s->count++;
-		s->handles[io->slot] = io;
-		s->fds[io->slot].fd = io->fd;
-	}
-	s->fds[io->slot].events =
-		(short)((interest & MUX_READ ? POLLIN : 0) | (interest & MUX_WRITE ? POLLOUT : 0));
-	return 0;
-}
+/* poll(2), on Windows WSAPoll. */
+#include "mux_poll_array.h"
 
 static int poll_wait(void *state, int timeout)
 {
-	struct poll_state *s = state;
-	int ready = os_poll(s->fds, s->count, timeout);
-
-	if (ready < 0)
-		return ready;
-	for (size_t i = 0; ready > 0 && i < s->count; i++) {
-		short revents = s->fds[i].revents;
-		unsigned events = 0;
-
-		if (!revents)
-			continue;
-		ready--;
-		if (revents & (POLLIN | POLLHUP | POLLERR | POLLNVAL))
-			events |= MUX_READ;
-		if (revents & (POLLOUT | POLLHUP | POLLERR | POLLNVAL))
-			events |= MUX_WRITE;
-		mux_io_ready(s->handles[i], events);
-	}
-	return 0;
+	return poll_array_wait(state, timeout, os_poll);
 }
 
 const struct mux_backend mux_poll = {
 	.name = "poll",
 	.has_edge = false,
 	.descriptor_limit = 0,
-	.open = poll_open,
-	.close = poll_close,
-	.want = poll_want,
+	.open = poll_array_open,
+	.close = poll_array_close,
+	.want = poll_array_want,
 	.wait = poll_wait,
 };

@@ -118,7 +118,8 @@ static int begin(struct pump *pump, enum pump_state state)
 	if (!pump->started) {
 		pthread_t thread;
 
-		error = -pthread_create(&thread, NULL, run, pump);
+		/* its own error may be EAGAIN, which has a meaning here */
+		error = pthread_create(&thread, NULL, run, pump) == 0 ? 0 : -ENOMEM;
 		if (!error) {
 			pthread_detach(thread);
 			pump->started = true;

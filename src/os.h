@@ -144,7 +144,8 @@ mux_fd os_stdout(enum os_kind *kind);
  */
 void os_release_standard(int number);
 
-bool os_is_terminal(mux_fd fd);
+/* Is descriptor `number`, 0 to 2, a terminal (a console)? */
+bool os_is_terminal(int number);
 
 /* Raises the limit of open descriptors to what the system allows. */
 void os_raise_descriptor_limit(void);

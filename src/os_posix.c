@@ -335,9 +335,9 @@ bool os_is_same(mux_fd a, mux_fd b)
 	       first.st_ino == second.st_ino;
 }
 
-bool os_is_terminal(mux_fd fd)
+bool os_is_terminal(int number)
 {
-	return isatty(fd);
+	return isatty(number);
 }
 
 void os_raise_descriptor_limit(void)

@@ -70,18 +70,6 @@ mux_fd os_socket(int family, int type)
 	return (mux_fd)fd;
 }
 
-int os_poll(struct pollfd *fds, size_t count, int timeout)
-{
-	int ready;
-
-	if (!count) { /* WSAPoll refuses that */
-		Sleep((DWORD)timeout);
-		return 0;
-	}
-	ready = WSAPoll(fds, (ULONG)count, timeout);
-	return ready < 0 ? os_socket_error() : ready;
-}
-
 int os_look_up(
 	const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **list)
 {
@@ -92,13 +80,22 @@ int os_look_up(
 
 /* ---- moving bytes ---- */
 
+/* A read of nothing is the end of a file, but of a pipe only that somebody wrote nothing to it. */
+static bool is_living_pipe(mux_fd fd)
+{
+	return PeekNamedPipe((HANDLE)fd, NULL, 0, NULL, NULL, NULL);
+}
+
 static ssize_t read_file(mux_fd fd, void *into, size_t size)
 {
 	DWORD n = 0;
 
-	if (ReadFile((HANDLE)fd, into, (DWORD)size, &n, NULL))
-		return (ssize_t)n;
+	while (ReadFile((HANDLE)fd, into, (DWORD)size, &n, NULL))
+		if (n || !is_living_pipe(fd))
+			return (ssize_t)n;
 	switch (GetLastError()) {
+	case ERROR_MORE_DATA: /* of a message that was longer */
+		return (ssize_t)n;
 	case ERROR_BROKEN_PIPE: /* its last writer has gone */
 	case ERROR_HANDLE_EOF:
 		return 0;
@@ -173,7 +170,8 @@ mux_fd os_accept(mux_fd fd, struct os_address *peer)
 	if (accepted == INVALID_SOCKET) {
 		int error = os_socket_error();
 
-		return error == -ECONNRESET || error == -EINTR ? -ECONNABORTED : error;
+		/* Wine: it has been reset before it was accepted */
+		return error == -ECONNRESET || error == -ENOTCONN ? -ECONNABORTED : error;
 	}
 	SetHandleInformation((HANDLE)accepted, HANDLE_FLAG_INHERIT, 0);
 	make_nonblocking((mux_fd)accepted);
@@ -293,6 +291,9 @@ void os_wake(const struct os_waker *waker)
 
 /* ---- stdin and stdout ---- */
 
+/* Asked while a thread reads from a pipe, GetConsoleMode would wait for it. */
+static bool terminals[3];
+
 void os_start(void)
 {
 	WSADATA data;
@@ -301,13 +302,14 @@ void os_start(void)
 	_fmode = _O_BINARY;
 	for (int number = 0; number < 3; number++) {
 		if (_get_osfhandle(number) < 0) {
-			int null = _open("NUL", _O_RDWR);
+			int null = _open("NUL", _O_RDONLY);
 
 			_dup2(null, number);
 			if (null > 2)
 				_close(null);
 		}
 		_setmode(number, _O_BINARY);
+		terminals[number] = os_is_console(_get_osfhandle(number));
 	}
 	setvbuf(stderr, NULL, _IONBF, 0); /* else a file gets it late */
 }
@@ -346,9 +348,9 @@ void os_release_standard(int number)
 	_close(null);
 }
 
-bool os_is_terminal(mux_fd fd)
+bool os_is_terminal(int number)
 {
-	return os_is_console(_get_osfhandle((int)fd));
+	return terminals[number];
 }
 
 void os_raise_descriptor_limit(void)
@@ -379,10 +381,10 @@ static bool tell_signal(int signal)
 
 static BOOL WINAPI handle(DWORD event)
 {
-	if (!tell_signal(event == CTRL_C_EVENT       ? SIGINT
-			 : event == CTRL_BREAK_EVENT ? SIGBREAK
-						     : SIGTERM))
-		return FALSE;
+	int signal = event == CTRL_C_EVENT ? SIGINT : SIGTERM;
+
+	if (!tell_signal(event == CTRL_BREAK_EVENT ? SIGBREAK : signal))
+		os_die_by(signal);
 	if (event != CTRL_C_EVENT && event != CTRL_BREAK_EVENT)
 		Sleep(INFINITE); /* the process ends when this returns (HandlerRoutine, Win32) */
 	return TRUE;

@@ -13,14 +13,21 @@ typedef intptr_t mux_fd;
 /* This system's backends, the default first. */
 #define MUX_BACKENDS &mux_iocp, &mux_poll, &mux_select
 
+/* Winsock's would tell of urgent data too, which no receive takes. */
+#undef POLLIN
+#define POLLIN POLLRDNORM
+
 /* Codes that the C library has no number for. */
 #define EHOSTDOWN WSAEHOSTDOWN
 
 /* memrchr(3) of the GNU library. */
 void *memrchr(const void *memory, int byte, size_t length);
 
-/* A Winsock or Win32 error code as a negative errno value; without a counterpart, as itself. */
+/* A Winsock or Win32 error code as a negative errno value, or as what os_error knows. */
 int os_windows_error(unsigned long code);
+
+/* os_poll by Winsock's select. */
+int os_select(struct pollfd *fds, size_t count, int timeout);
 
 /* The console as a stream of UTF-8; called by os_read and os_write. */
 bool os_is_console(mux_fd fd);

@@ -15,6 +15,20 @@ bool os_is_console(mux_fd fd)
 	return GetConsoleMode((HANDLE)fd, &mode);
 }
 
+/*
+ * What is typed comes in pieces: a long line in several, cut anywhere. The process has one stdin, and
+ * one thread that reads it.
+ */
+static struct {
+	wchar_t held;  /* the first half of a character, or CR, that a piece ended with; 0 none */
+	bool mid_line; /* the last piece did not end its line */
+} typed;
+
+static bool is_held_back(wchar_t unit)
+{
+	return unit == '\r' || IS_HIGH_SURROGATE(unit);
+}
+
 /* A typed line ends with CR LF; a program is given LF, as everywhere. */
 static DWORD end_lines(wchar_t *text, DWORD length)
 {
@@ -31,20 +45,25 @@ enum { END_KEY = 0x1a };
 
 ssize_t os_console_read(mux_fd fd, void *into, size_t size)
 {
-	wchar_t text[WIDE];
+	wchar_t text[WIDE + 1];
 	DWORD length = 0;
 	DWORD room = size / 3 < WIDE ? (DWORD)size / 3 : WIDE;
 
-	/* Ctrl-C ends the read with nothing; whether it ends the program is its handler's matter */
 	while (!length) {
-		SetLastError(0);
-		if (!ReadConsoleW((HANDLE)fd, text, room, &length, NULL))
+		DWORD before = typed.held ? 1 : 0;
+
+		text[0] = typed.held;
+		/* Ctrl-C ends a read with nothing; whether it ends the program is its handler's matter */
+		if (!ReadConsoleW((HANDLE)fd, text + before, room - before, &length, NULL))
 			return os_windows_error(GetLastError());
-		if (!length && GetLastError() != ERROR_OPERATION_ABORTED)
-			return 0;
+		if (!length)
+			continue;
+		length += before;
+		typed.held = is_held_back(text[length - 1]) ? text[--length] : 0;
 	}
-	if (text[0] == END_KEY)
+	if (text[0] == END_KEY && !typed.mid_line)
 		return 0;
+	typed.mid_line = text[length - 1] != '\n';
 	length = end_lines(text, length);
 	return WideCharToMultiByte(CP_UTF8, 0, text, (int)length, into, (int)size, NULL, NULL);
 }

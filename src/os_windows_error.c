@@ -63,17 +63,20 @@ static const struct {
 	{ ERROR_INVALID_PARAMETER, EINVAL, "Invalid argument" },
 	{ ERROR_NOT_ENOUGH_MEMORY, ENOMEM, "Not enough memory" },
 	{ ERROR_NO_SYSTEM_RESOURCES, ENOBUFS, "No buffer space available" },
-	{ ERROR_OPERATION_ABORTED, ECANCELED, "Operation canceled" },
+	{ ERROR_OPERATION_ABORTED, ECONNABORTED, "Software caused connection abort" },
 	{ ERROR_TOO_MANY_OPEN_FILES, EMFILE, "Too many open files" },
 };
 enum { ERRORS = sizeof(errors) / sizeof(errors[0]) };
+
+/* Codes without a counterpart, moved out of the way of errno's. */
+enum { SYSTEM_ERROR = 100000 };
 
 int os_windows_error(unsigned long code)
 {
 	for (size_t i = 0; i < ERRORS; i++)
 		if (errors[i].code == code)
 			return -errors[i].number;
-	return -(int)code;
+	return -(SYSTEM_ERROR + (int)code);
 }
 
 const char *os_error(int error)
@@ -84,13 +87,13 @@ const char *os_error(int error)
 	for (size_t i = 0; i < ERRORS; i++)
 		if (errors[i].number == -error)
 			return errors[i].text;
-	if (-error < 200) /* of the C library */
+	if (-error < SYSTEM_ERROR) /* of the C library */
 		return strerror(-error);
 	length = FormatMessageA(FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS, NULL,
-		(DWORD)-error, 0, text, sizeof(text), NULL);
+		(DWORD)(-error - SYSTEM_ERROR), 0, text, sizeof(text), NULL);
 	while (length && (text[length - 1] <= ' ' || text[length - 1] == '.'))
 		text[--length] = '\0';
 	if (!length)
-		snprintf(text, sizeof(text), "error %d", -error);
+		snprintf(text, sizeof(text), "system error %d", -error - SYSTEM_ERROR);
 	return text;
 }

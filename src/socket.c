@@ -45,16 +45,19 @@ static mux_fd fail(mux_fd fd, int error)
 }
 
 /*
- * A port whose old connections linger in TIME_WAIT may be taken again. On Windows that is so
- * anyway, and SO_REUSEADDR would let anybody take a port that is in use: there it is to be ours
- * alone ("Using SO_REUSEADDR and SO_EXCLUSIVEADDRUSE", Winsock).
+ * A port whose old connections linger in TIME_WAIT may be taken again; for datagrams that option
+ * would mean sharing a port in use. On Windows it would mean so for all, and TIME_WAIT is no
+ * hindrance: there the port is to be ours alone, and stays so while an accepted connection lives
+ * on ("Using SO_REUSEADDR and SO_EXCLUSIVEADDRUSE", Winsock).
  */
-static void own_port(mux_fd fd)
+static void own_port(mux_fd fd, bool datagram)
 {
 #ifdef SO_EXCLUSIVEADDRUSE
+	(void)datagram;
 	set(fd, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, 1);
 #else
-	set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (!datagram)
+		set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 #endif
 }
 
@@ -67,9 +70,8 @@ mux_fd socket_listen(enum address_scheme scheme, const struct os_address *at,
 
 	if (fd < 0)
 		return fd;
-	/* not for datagrams, where it would mean sharing a port in use */
-	if (family != AF_UNIX && !datagram)
-		own_port(fd);
+	if (family != AF_UNIX)
+		own_port(fd, datagram);
 	if (family == AF_INET6)
 		set(fd, IPPROTO_IPV6, IPV6_V6ONLY, options->v6_only);
 	if (bind(fd, &at->u.any, at->length) < 0 || (!datagram && listen(fd, BACKLOG) < 0))
@@ -93,7 +95,7 @@ static int bind_source(mux_fd fd, int family, const struct socket_options *optio
 	else
 		source.u.v4.sin_port = htons(options->source_port);
 	if (options->source_port)
-		own_port(fd);
+		own_port(fd, false);
 	return bind(fd, &source.u.any, source.length) < 0 ? os_socket_error() : 0;
 }
 
