@@ -12,7 +12,7 @@ override CPPFLAGS += -D_GNU_SOURCE -Isrc
 override CFLAGS += -std=c11 $(WARNINGS) -pthread $(SANITIZE)
 override LDFLAGS += -pthread $(SANITIZE)
 
-WINDOWS := $(wildcard src/os_windows*.c) src/mux_iocp.c src/mux_select_windows.c
+WINDOWS := $(wildcard src/os_windows*.c) $(wildcard src/mux_iocp*.c) src/mux_select_windows.c
 POSIX := src/os_posix.c src/mux_epoll.c src/mux_select.c
 SOURCES := $(filter-out $(WINDOWS),$(wildcard src/*.c))
 OBJECTS := $(SOURCES:src/%.c=$(B)/%.o)
