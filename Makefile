@@ -50,7 +50,7 @@ WINDOWS_CFLAGS := -O2 -g -std=c11 $(WARNINGS)
 
 windows: $(W)/muxcat.exe
 
-# What the tests load into Wine.
+# What the tests load into Wine, and run there.
 $(W)/handles_only.so: tests/wine/handles_only.c $(B)/flags
 	$(Q)mkdir -p $(W)
 	$(call say,CC) $(CC) $(CFLAGS) -shared -fPIC -o $@ $<
@@ -76,7 +76,11 @@ $(B)/test_%: tests/unit/test_%.c $(CORE) $(B)/flags
 $(B)/load: tests/load.c $(B)/flags
 	$(call say,CC) $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $<
 
-windows-test-programs: $(W)/muxcat.exe $(W)/handles_only.so $(B)/load
+$(W)/give.exe: tests/wine/give.c Makefile
+	$(Q)mkdir -p $(W)
+	$(call say,CC) $(MINGW)-gcc $(WINDOWS_CPPFLAGS) $(WINDOWS_CFLAGS) -static -o $@ $<
+
+windows-test-programs: $(W)/muxcat.exe $(W)/handles_only.so $(W)/give.exe $(B)/load
 
 test-programs: $(B)/muxcat $(B)/load $(UNIT)
 

@@ -108,7 +108,7 @@ static bool has_failed(mux_fd fd)
 {
 	struct pollfd state = { .fd = (SOCKET)fd, .events = POLLOUT };
 
-	return os_poll(&state, 1, 0) == 1 && (state.revents & POLLERR);
+	return WSAPoll(&state, 1, 0) == 1 && (state.revents & POLLERR);
 }
 
 ssize_t os_read(mux_fd fd, enum os_kind kind, void *into, size_t size)
