@@ -6,7 +6,7 @@ load helper
 @test "500 clients at the same time, each 1,000 round trips: none is lost" {
 	local trips=1000
 	# Wine's WSAPoll and select ask its server about every socket at every wait
-	[ -z "${MUXCAT_EXE:-}" ] || [[ $MUXCAT_FLAGS == *iocp* ]] || trips=20
+	! on_windows || [[ $MUXCAT_FLAGS == *iocp* ]] || trips=20
 	start echo --port-file port 127.0.0.1 0 </dev/null >out 2>err
 	timeout 250 "$MUXCAT_BUILD/load" "$(port_of port)" 0 500 $((500 * trips)) 64 <<<go >trips 3>&-
 	cat trips
@@ -16,7 +16,7 @@ load helper
 
 # The process that keeps Wine's handles, if it is Wine that runs the program.
 keeper() {
-	[ -z "${MUXCAT_EXE:-}" ] || pgrep -f "^/usr/lib/wine/wineserver64" -u "$(id -u)" |
+	! on_windows || pgrep -f "^/usr/lib/wine/wineserver64" -u "$(id -u)" |
 		while read -r pid; do
 			tr '\0' '\n' <"/proc/$pid/environ" | grep -q "^WINEPREFIX=$WINEPREFIX\$" && echo "$pid"
 		done

@@ -162,6 +162,11 @@ holds() {
 	fanout --from=127.0.0.1:"$(port_of source)" --min-clients=3
 	run -0 python3 "$PEER" crowd "$port" 3 data
 	ended "$server" 0
+}
+
+@test "--from: the input is dialled at a Unix socket" {
+	needs_unix_sockets
+	head -c 500000 /dev/urandom >data
 	begin listen unix:source.socket <data
 	eventually accepts source.socket
 	fanout --from=unix:source.socket
@@ -172,6 +177,10 @@ holds() {
 @test "--from that refuses is an error" {
 	run -1 mc fanout --from=127.0.0.1:1 127.0.0.1 0
 	equal "$output" "muxcat: connect 127.0.0.1:1: Connection refused"
+}
+
+@test "--from a Unix socket that is not there is an error" {
+	needs_unix_sockets
 	run -1 mc fanout --from=unix:nobody 127.0.0.1 0
 	equal "$output" "muxcat: connect unix:nobody: No such file or directory"
 }
@@ -196,8 +205,7 @@ holds() {
 	kill "$third"
 	echo again >&4
 	eventually holds got2 $'from one\nagain'
-	kill "$server"
-	ended "$server" 143
+	stop "$server"
 }
 
 @test "--chat: each line carries its user, and halves of lines do not mix" {
@@ -224,19 +232,30 @@ holds() {
 	equal "$(<got2)" "<user${BASH_REMATCH[1]}> hello"
 }
 
-@test "--to dials its subscribers: tcp, unix and udp" {
+# Subscribers of every kind: TCP, UDP, and the addresses given.
+dials_subscribers() {
+	local address
 	printf 'line %d\n' {1..50} >data
-	begin listen -d --port-file tcp 127.0.0.1 0 >got1
-	local first=$pid
-	begin listen -d unix:socket >got2
-	local second=$pid
-	begin listen -d -u --port-file udp 127.0.0.1 0 >got3
-	eventually accepts socket
-	run -0 mc fanout --to=127.0.0.1:"$(port_of tcp)" --to unix:socket --to=udp:127.0.0.1:"$(port_of udp)" <data
+	begin listen -d --port-file tcp 127.0.0.1 0 >got.tcp
+	begin listen -d -u --port-file udp 127.0.0.1 0 >got.udp
+	for address; do
+		begin listen -d "$address" >"got.${address%%:*}"
+		eventually accepts "${address#*:}"
+	done
+	run -0 mc fanout --to=127.0.0.1:"$(port_of tcp)" "${@/#/--to=}" --to=udp:127.0.0.1:"$(port_of udp)" <data
 	equal "$output" ""
-	eventually cmp -s data got1
-	eventually cmp -s data got2
-	eventually cmp -s data got3
+	for address in got.*; do
+		eventually cmp -s data "$address"
+	done
+}
+
+@test "--to dials its subscribers: tcp and udp" {
+	dials_subscribers
+}
+
+@test "--to dials its subscribers: tcp, unix and udp" {
+	needs_unix_sockets
+	dials_subscribers unix:socket
 }
 
 @test "--to half-closes its subscribers at the end, and waits for a slow start" {
@@ -254,6 +273,7 @@ holds() {
 }
 
 @test "a Unix socket serves subscribers" {
+	needs_unix_sockets
 	head -c 500000 /dev/urandom >data
 	begin fanout --min-clients=2 unix:socket <data
 	server=$pid
@@ -403,6 +423,7 @@ live() {
 }
 
 @test "a subscriber that has left frees its place, though nothing was sent to find out" {
+	needs_unix_sockets
 	begin fanout --chat -v -m 1 unix:socket 2>err
 	eventually accepts socket
 	run -0 mc connect -z unix:socket

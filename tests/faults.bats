@@ -24,10 +24,12 @@ fault() {
 }
 
 @test "a Unix datagram peer that does not read holds up nobody and costs no time" {
+	not_on_windows "Unix datagram sockets"
 	fault unread_datagrams
 }
 
 @test "a datagram that is too long is not passed on in part" {
+	not_on_windows "Unix datagram sockets"
 	fault long_datagram
 }
 
@@ -44,7 +46,7 @@ fault() {
 }
 
 @test "a backend that cannot hold its own descriptor says so" {
-	[[ $MUXCAT_FLAGS == *select* ]] || skip "only select has such a limit"
+	has_fd_setsize || skip "only select has such a limit"
 	fault high_descriptors
 }
 
@@ -72,6 +74,7 @@ fault() {
 injected() {
 	local inject=$1
 	shift
+	not_on_windows "strace"
 	# shellcheck disable=SC2086 # a list of options
 	ASAN_OPTIONS=detect_leaks=0 strace -f -qq -o /dev/null -e trace="${inject%%:*}" -e inject="$inject" \
 		"$MUXCAT" $MUXCAT_FLAGS "$@" 3>&- &

@@ -104,6 +104,51 @@ lines_with() {
 	[ "$(grep -c -- "$2" "$3")" = "$1" ]
 }
 
+# The Windows build is under test, run by Wine.
+on_windows() {
+	[ -n "${MUXCAT_EXE:-}" ]
+}
+
+# Skips a test of something that Windows itself has not.
+not_on_windows() {
+	! on_windows || skip "Windows has no $1"
+}
+
+# The backend under test holds no descriptor beyond FD_SETSIZE; Windows' select has no such limit.
+has_fd_setsize() {
+	[[ $MUXCAT_FLAGS == *select* ]] && ! on_windows
+}
+
+# The system has Unix sockets; Windows before 10, and Wine, have none.
+has_unix_sockets() {
+	on_windows || return 0
+	local answer=$BATS_FILE_TMPDIR/unix-sockets
+	[ -e "$answer" ] || mc listen -w 0.1 unix:unix-sockets </dev/null >"$answer" 2>&1 || true
+	! grep -q "Address family not supported" "$answer"
+}
+
+needs_unix_sockets() {
+	has_unix_sockets || skip "Windows has no Unix sockets here"
+}
+
+# What stop sends: Windows has Ctrl-C, which is what SIGINT becomes under Wine.
+STOP=TERM
+! on_windows || STOP=INT
+
+# Checks that a started process ends by a signal: ended_by SIGNAL PID. Ctrl-C is 0xc000013a on
+# Windows, of which Wine gives the last byte.
+ended_by() {
+	local want=58
+	on_windows || want=$((128 + $(kill -l "$1")))
+	ended "$2" $want
+}
+
+# Asks a started process to end, and checks that it does.
+stop() {
+	kill -$STOP "$1"
+	ended_by $STOP "$1"
+}
+
 # A Unix stream socket accepts; its file is there a moment before.
 accepts() {
 	[ -S "$1" ] && grep -q " 00010000 0001 .* $1\$" /proc/net/unix

@@ -81,8 +81,7 @@ same() {
 	listener -k 127.0.0.1 0 </dev/null >out 2>err
 	mc connect 127.0.0.1 "$port" <<<hello 2>err.client
 	eventually grep -q hello out
-	kill "$pid"
-	ended "$pid" 143
+	stop "$pid"
 	equal "$(<err)$(<err.client)" ""
 }
 
@@ -131,8 +130,7 @@ same() {
 	cmp got2 got3
 	eventually grep -q "from a reset" out
 	eventually grep -q "from a drop" out
-	kill "$server"
-	ended "$server" 143
+	stop "$server"
 }
 
 @test "with -k what any client sends goes to stdout" {
@@ -248,6 +246,10 @@ same() {
 	port=$(python3 "$PEER" free)
 	run -1 mc connect 127.0.0.1 "$port" <<<hello
 	equal "$output" "muxcat: connect 127.0.0.1:$port: Connection refused"
+}
+
+@test "a Unix socket that is not there is one line and status 1" {
+	needs_unix_sockets
 	run -1 mc connect unix:nobody </dev/null
 	equal "$output" "muxcat: connect unix:nobody: No such file or directory"
 }
@@ -352,8 +354,7 @@ same() {
 		cmp data got$i
 	done
 	equal "$(<err)" ""
-	kill "$relay"
-	ended "$relay" 143
+	stop "$relay"
 }
 
 @test "--to a target that refuses is an error, and with -k only of that connection" {
@@ -363,7 +364,19 @@ same() {
 	mc connect 127.0.0.1 "$port" </dev/null >got 2>&1 || true
 	ended "$pid" 1
 	equal "$(<err)" "muxcat: connect 127.0.0.1:$nobody: Connection refused"
+	listener -k --to=127.0.0.1:"$nobody" 127.0.0.1 0 2>err
+	local relay=$port
+	mc connect 127.0.0.1 "$relay" </dev/null >got 2>&1 || true
+	eventually grep -q "^muxcat: connect 127.0.0.1:$nobody: Connection refused" err
+	rm port
+	begin echo --port-file port 127.0.0.1 "$nobody"
+	port_of port
+	run -0 mc connect 127.0.0.1 "$relay" <<<hello
+	equal "$output" hello
+}
 
+@test "--to a Unix socket that is not there concerns only that connection with -k" {
+	needs_unix_sockets
 	listener -k --to=unix:target 127.0.0.1 0 2>err
 	mc connect 127.0.0.1 "$port" </dev/null >got 2>&1 || true
 	eventually grep -q "^muxcat: connect unix:target: No such file" err
@@ -374,6 +387,7 @@ same() {
 }
 
 @test "--to relays unix to tcp and tcp to unix" {
+	needs_unix_sockets
 	head -c 200000 /dev/urandom >data
 	rm -f port
 	begin echo --port-file port 127.0.0.1 0
@@ -433,7 +447,8 @@ same() {
 }
 
 @test "-s and -p choose what the peer sees" {
-	local source
+	local source datagrams=127.0.0.3
+	! on_windows || datagrams=127.0.0.1 # Wine binds them to an interface's address or to any
 	source=$(python3 "$PEER" free)
 	listener -v 127.0.0.1 0 </dev/null 2>err
 	mc connect -s 127.0.0.2 -p "$source" 127.0.0.1 "$port" </dev/null
@@ -442,8 +457,8 @@ same() {
 	mc connect -p "$source" ::1 "$port" </dev/null
 	grep "^muxcat: accepted \[::1\]:$source\b" err
 	listener -u -v 127.0.0.1 0 </dev/null 2>err >out
-	mc connect -u -q 0.1 -s 127.0.0.3 -p "$source" 127.0.0.1 "$port" <<<hello
-	eventually grep "^muxcat: accepted 127.0.0.3:$source\b" err
+	mc connect -u -q 0.1 -s $datagrams -p "$source" 127.0.0.1 "$port" <<<hello
+	eventually grep "^muxcat: accepted $datagrams:$source\b" err
 }
 
 @test "-s that this system has not is an error" {
@@ -500,6 +515,7 @@ with_hosts() {
 }
 
 @test "--port-file writes into what is no regular file" {
+	not_on_windows "named pipes among its files"
 	begin echo --port-file >(cat >got) 127.0.0.1 0
 	eventually test -s got
 	run -0 mc connect -z 127.0.0.1 "$(<got)"

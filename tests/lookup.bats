@@ -3,13 +3,22 @@
 
 load helper
 
+# Wine's server has the sockets, so it has to be in the namespace: one for a prefix of its own.
+own_wine() {
+	mkdir wine
+	cp -a "$WINEPREFIX"/{*.reg,.update-timestamp,dosdevices} wine
+	ln -s "$WINEPREFIX/drive_c" wine/drive_c
+	export WINEPREFIX=$PWD/wine
+}
+
 # Runs a function of this file in such a namespace, with hosts(5) and resolv.conf(5) of its own.
 in_namespace() {
 	unshare --net --mount true 2>/dev/null || skip "network namespaces need root"
 	printf '%s\n' '127.0.0.1 here both' '2001:db8::1 both gone' '192.0.2.1 gone4' >hosts
 	echo 'nameserver 192.0.2.53' >resolv.conf
-	export -f mc start port_of eventually "${1?}"
-	export MUXCAT MUXCAT_FLAGS PATIENCE
+	! on_windows || own_wine
+	export -f mc start port_of eventually stop ended_by ended status_of equal on_windows "${1?}"
+	export MUXCAT MUXCAT_FLAGS PATIENCE STOP
 	# shellcheck disable=SC2016 # expanded inside
 	run timeout 60 unshare --net --mount bash -euc '
 		mount --bind hosts /etc/hosts
@@ -26,6 +35,7 @@ in_namespace() {
 		started=()
 		'"$1"
 	echo "$output"
+	! on_windows || wineserver -k || true # which may have gone already
 	[ "$status" -eq 0 ]
 }
 
@@ -78,8 +88,7 @@ slow_target() {
 	# one client waits for the look-up; a second is accepted meanwhile, and the signal is heard
 	mc connect -d 127.0.0.1 "$(cat port)" >/dev/null 2>&1 &
 	mc connect -z 127.0.0.1 "$(cat port)"
-	kill -TERM "$pid"
-	wait "$pid" || [ $? -eq 143 ]
+	stop "$pid"
 }
 
 @test "a look-up under way stops no other connection, and no signal" {

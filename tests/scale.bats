@@ -6,22 +6,22 @@ case_of() {
 	case $MUXCAT_BUILD in
 	*asan | *tsan) skip "a sanitizer's build costs what it costs" ;;
 	esac
-	MUXCAT_BUILD=$MUXCAT_BUILD MUXCAT_FLAGS=$MUXCAT_FLAGS \
+	MUXCAT=$MUXCAT MUXCAT_BUILD=$MUXCAT_BUILD MUXCAT_FLAGS=$MUXCAT_FLAGS \
 		timeout 100 python3 "$BATS_TEST_DIRNAME/peers/scale.py" "$@" 3>&-
 }
 
 @test "10,000 idle clients take at most 1 KiB of resident memory each" {
-	[[ $MUXCAT_FLAGS != *select* ]] || skip "select holds FD_SETSIZE descriptors"
+	! has_fd_setsize || skip "select holds FD_SETSIZE descriptors"
 	case_of memory
 }
 
-@test "epoll: a round trip costs the same beside 10,000 idle clients" {
-	[[ $MUXCAT_FLAGS == *epoll* ]] || skip "poll and select look at every descriptor"
+@test "epoll and iocp: a round trip costs the same beside 10,000 idle clients" {
+	[[ $MUXCAT_FLAGS =~ epoll|iocp ]] || skip "poll and select look at every descriptor"
 	case_of flat 10000
 }
 
 @test "poll and select: a round trip costs more beside idle clients" {
-	[[ $MUXCAT_FLAGS != *epoll* ]] || skip "epoll does not"
+	[[ ! $MUXCAT_FLAGS =~ epoll|iocp ]] || skip "epoll and iocp do not"
 	case_of grows 800
 }
 

@@ -98,6 +98,7 @@ asked() {
 }
 
 @test "stdin closed: the end at once, and the answer is heard" {
+	not_on_windows "closed descriptors"
 	answering
 	mc connect 127.0.0.1 "$port" <&- >out
 	cmp pattern out
@@ -105,6 +106,7 @@ asked() {
 }
 
 @test "listen, stdin closed: the end at once, and the answer is heard" {
+	not_on_windows "closed descriptors"
 	# shellcheck disable=SC2086
 	"$MUXCAT" $MUXCAT_FLAGS listen --port-file=port 127.0.0.1 0 <&- >out 3>&- &
 	local server=$!
@@ -117,6 +119,7 @@ asked() {
 }
 
 @test "stdout closed: exit 1 and one line when data arrives" {
+	not_on_windows "closed descriptors"
 	answering
 	echo question >file
 	status=0
@@ -130,6 +133,7 @@ asked() {
 }
 
 @test "stdout closed: exit 0 when no data arrives" {
+	not_on_windows "closed descriptors"
 	peer listen port read-eof >asked
 	server=$pid
 	echo question >file
@@ -138,6 +142,7 @@ asked() {
 }
 
 @test "stderr closed: no message gets into the connection or onto stdout" {
+	not_on_windows "closed descriptors"
 	answering
 	echo question >file
 	mc -vv connect 127.0.0.1 "$port" <file >out 2>&-
@@ -146,6 +151,7 @@ asked() {
 }
 
 @test "all three closed: the end at once, and no message in the connection" {
+	not_on_windows "closed descriptors"
 	peer listen port read-eof >asked
 	server=$pid
 	mc -vv connect 127.0.0.1 "$(port_of port)" <&- >&- 2>&-
@@ -153,6 +159,7 @@ asked() {
 }
 
 @test "stdin a directory: one line, exit 1" {
+	not_on_windows "directories to read from"
 	peer listen port read-eof
 	status=0
 	mc connect 127.0.0.1 "$(port_of port)" </ >out 2>err || status=$?
@@ -205,6 +212,7 @@ reader_goes() {
 }
 
 @test "stdout's reader goes away: ends by SIGPIPE, silently" {
+	not_on_windows "SIGPIPE"
 	peer listen port repeat=10000,flood=4096
 	# whatever SIGPIPE is here, python gives its child the default
 	port_of port
@@ -269,6 +277,7 @@ print(process.wait(20))' "$MUXCAT" $MUXCAT_FLAGS connect 127.0.0.1 "$(<port)" <>
 }
 
 @test "connect: a terminal is left as it is, and being full does not stop stdin" {
+	not_on_windows "flags of a shared terminal"
 	driver stdio_case connect pty
 }
 
@@ -285,5 +294,6 @@ print(process.wait(20))' "$MUXCAT" $MUXCAT_FLAGS connect 127.0.0.1 "$(<port)" <>
 }
 
 @test "listen: a terminal is left as it is, and being full does not stop stdin" {
+	not_on_windows "flags of a shared terminal"
 	driver stdio_case listen pty
 }

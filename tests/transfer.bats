@@ -62,6 +62,7 @@ through_echo() {
 }
 
 @test "unix: 64 MiB both ways through listen and connect" {
+	needs_unix_sockets
 	both_ways unix direct
 }
 
@@ -70,6 +71,7 @@ through_echo() {
 }
 
 @test "unix: 64 MiB through echo" {
+	needs_unix_sockets
 	through_echo unix
 }
 
@@ -78,6 +80,7 @@ through_echo() {
 }
 
 @test "unix: 64 MiB both ways through a relay" {
+	needs_unix_sockets
 	both_ways unix relay
 }
 
@@ -86,6 +89,7 @@ through_echo() {
 }
 
 @test "unix, tiny socket buffers: 64 MiB both ways through listen and connect" {
+	needs_unix_sockets
 	both_ways unix direct -I 4k -O 4k
 }
 
@@ -94,6 +98,7 @@ through_echo() {
 }
 
 @test "unix, tiny socket buffers: 64 MiB through echo" {
+	needs_unix_sockets
 	through_echo unix -I 4k -O 4k
 }
 
@@ -102,6 +107,7 @@ through_echo() {
 }
 
 @test "unix, tiny socket buffers: 64 MiB both ways through a relay" {
+	needs_unix_sockets
 	both_ways unix relay -I 4k -O 4k
 }
 

@@ -57,7 +57,7 @@ holds() {
 	E
 }
 
-@test "-u and -U set the scheme of an address without one" {
+@test "-u sets the scheme of an address without one" {
 	rm -f port
 	begin echo -v -u --port-file port 0 2>err
 	port=$(port_of port)
@@ -67,12 +67,22 @@ holds() {
 		run -0 mc connect -q 0.1 $form <<<hello
 		equal "$form: $output" "$form: hello"
 	done
+}
+
+@test "-U sets the scheme of an address without one" {
+	needs_unix_sockets
+	local form
 	begin echo -U socket
 	eventually accepts socket
 	for form in "-U socket" "unix:socket" "-U unix:socket" "unix:./socket" "-U $PWD/socket" "unix:$PWD/socket"; do
 		run -0 mc connect $form <<<hello
 		equal "$form: $output" "$form: hello"
 	done
+}
+
+@test "-u with -U sets the scheme of an address without one" {
+	not_on_windows "Unix datagram sockets"
+	local form
 	begin echo -u -U datagrams
 	eventually test -S datagrams
 	for form in "-u -U datagrams" "-uU datagrams" "unixgram:datagrams"; do
@@ -82,6 +92,7 @@ holds() {
 }
 
 @test "the kind of the socket has to fit" {
+	not_on_windows "Unix datagram sockets"
 	begin echo unix:stream
 	begin echo unixgram:datagrams
 	eventually accepts stream
@@ -92,16 +103,37 @@ holds() {
 	equal "$output" "muxcat: connect unix:datagrams: Protocol wrong type for socket"
 }
 
-@test "listen and connect join over every transport" {
-	local address
+# listen and connect join at a Unix address.
+join_at() {
 	echo "from the server" >in
-	for address in unix:socket unix:@muxcat-$$-$RANDOM; do
-		begin listen -v $address <in >out 2>err
-		eventually grep -q listening err
-		run -0 mc connect $address <<<"from the client"
-		equal "$output" "from the server"
-		ended "$pid" 0
-		equal "$(<out)" "from the client"
+	begin listen -v "$1" <in >out 2>err
+	eventually grep -q listening err
+	run -0 mc connect "$1" <<<"from the client"
+	equal "$output" "from the server"
+	ended "$pid" 0
+	equal "$(<out)" "from the client"
+	[ ! -e socket ]
+}
+
+@test "listen and connect join over a Unix socket" {
+	needs_unix_sockets
+	join_at unix:socket
+}
+
+@test "listen and connect join over an abstract Unix socket" {
+	not_on_windows "abstract Unix sockets"
+	join_at unix:@muxcat-$$-$RANDOM
+}
+
+@test "Unix sockets of a kind that the system has not: one line, exit 1" {
+	on_windows || skip "Linux has them all"
+	local kinds=(unixgram:socket) address
+	has_unix_sockets || kinds+=(unix:socket)
+	for address in "${kinds[@]}"; do
+		run -1 mc listen "$address" </dev/null
+		equal "$output" "muxcat: listen $address: Address family not supported by this system"
+		run -1 mc connect "$address" </dev/null
+		equal "$output" "muxcat: connect $address: Address family not supported by this system"
 		[ ! -e socket ]
 	done
 }
@@ -147,6 +179,10 @@ holds() {
 	status_of "$server"
 	run -1 mc connect -u -q 5 127.0.0.1 "$port" <<<hello
 	[[ $output == "muxcat: "*"127.0.0.1:$port: Connection refused" ]]
+}
+
+@test "nobody at a Unix datagram socket is an error" {
+	not_on_windows "Unix datagram sockets"
 	run -1 mc connect unixgram:nobody <<<hello
 	equal "$output" "muxcat: connect unixgram:nobody: No such file or directory"
 }
@@ -185,6 +221,7 @@ holds() {
 }
 
 @test "a Unix datagram listener answers, and the client leaves no socket file" {
+	not_on_windows "Unix datagram sockets"
 	mkfifo feed feed2
 	exec 4<>feed 5<>feed2
 	begin listen unixgram:socket <feed >out 2>err
@@ -200,8 +237,7 @@ holds() {
 	ended "$client" 0
 	# without -k the listener is closed once a peer has come; nothing else is left
 	[[ $(find . -type s) =~ ^(./socket)?$ ]]
-	kill "$server"
-	ended "$server" 143
+	stop "$server"
 	equal "$(find . -type s)" ""
 }
 
@@ -220,6 +256,7 @@ holds() {
 }
 
 @test "an abstract name is on no disk, and is free at the end" {
+	not_on_windows "abstract Unix sockets"
 	local name=@muxcat-$$-$RANDOM
 	begin echo -v unix:$name 2>err
 	eventually grep -q listening err
@@ -229,13 +266,13 @@ holds() {
 	equal "$(find . -type s)" ""
 	run -1 mc listen unix:$name </dev/null
 	equal "$output" "muxcat: listen unix:$name: Address already in use"
-	kill "$pid"
-	ended "$pid" 143
+	stop "$pid"
 	run -1 mc connect unix:$name </dev/null
 	equal "$output" "muxcat: connect unix:$name: Connection refused"
 }
 
 @test "the Unix socket file is removed at the end, also after an error" {
+	needs_unix_sockets
 	begin listen unix:socket <<<hello >out
 	eventually accepts socket
 	run -0 mc connect unix:socket </dev/null
@@ -243,11 +280,16 @@ holds() {
 	[ ! -e socket ]
 	run -3 mc listen -w 0.1 unix:socket </dev/null
 	[ ! -e socket ]
+}
+
+@test "the Unix datagram socket's file is removed after an error" {
+	not_on_windows "Unix datagram sockets"
 	run -3 mc listen -w 0.1 unixgram:socket </dev/null
 	[ ! -e socket ]
 }
 
 @test "a file that is in the way is never removed" {
+	needs_unix_sockets
 	echo precious >file
 	mkdir directory
 	ln -s nowhere link
@@ -258,14 +300,17 @@ holds() {
 			equal "$output" "muxcat: listen unix:$path: Address already in use"
 		done
 	done
-	run -1 mc echo unixgram:file
-	equal "$output" "muxcat: listen unixgram:file: Address already in use"
+	if ! on_windows; then
+		run -1 mc echo unixgram:file
+		equal "$output" "muxcat: listen unixgram:file: Address already in use"
+	fi
 	equal "$(<file)" precious
 	[ -d directory ]
 	[ -L link ]
 }
 
 @test "another server's socket is never removed, and goes on working" {
+	needs_unix_sockets
 	begin echo -v unix:socket 2>err
 	eventually grep -q listening err
 	run -1 mc echo unix:socket
@@ -276,17 +321,18 @@ holds() {
 }
 
 @test "a socket that somebody else put in the place of ours is not removed" {
+	needs_unix_sockets
 	begin echo unix:socket
 	local server=$pid
 	eventually accepts socket
 	rm socket
 	echo precious >socket
-	kill "$server"
-	ended "$server" 143
+	stop "$server"
 	equal "$(<socket)" precious
 }
 
 @test "the socket file of a folder that is not there is an error" {
+	needs_unix_sockets
 	run -1 mc listen unix:nowhere/socket </dev/null
 	equal "$output" "muxcat: listen unix:nowhere/socket: No such file or directory"
 }

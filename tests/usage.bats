@@ -17,6 +17,11 @@ refused() {
 	fi
 }
 
+# This system's backends, the default first, and one of another system.
+backends=(epoll poll select)
+foreign=iocp
+! on_windows || backends=(iocp poll select) foreign=epoll
+
 # So many a's.
 letters() {
 	printf '%*s' "$1" '' | tr ' ' a
@@ -25,16 +30,20 @@ letters() {
 @test "an unknown backend is refused, and those of this build are listed" {
 	refused "'kqueue2'" listen --backend=kqueue2 0
 	local name
-	for name in epoll poll select; do
+	for name in "${backends[@]}"; do
 		grep -qw $name err
 	done
-	refused iocp echo --backend=iocp 0
+	refused $foreign echo --backend=$foreign 0
 	refused "''" echo --backend= 0
 }
 
 @test "--edge with a backend that is level-triggered only is refused" {
-	refused --edge listen --edge --backend=poll 0
-	refused poll listen --edge --backend=poll 0
+	local name
+	for name in "${backends[@]}"; do
+		[ $name != epoll ] || continue
+		refused --edge listen --edge --backend=$name 0
+		refused $name listen --edge --backend=$name 0
+	done
 	refused --edge --backend=select echo --edge 0
 	refused select echo 0 --edge --backend=select
 }
@@ -124,13 +133,16 @@ letters() {
 	refused "1:2:3" connect 1:2:3
 }
 
-@test "a Unix path of more than 107 bytes is refused, one of 107 is not" {
+@test "a Unix path of more than 107 bytes is refused" {
 	refused aaaaaaa echo unix:"$(letters 108)"
 	refused aaaaaaa connect -U "$(letters 108)"
 	refused aaaaaaa listen unixgram:"$(letters 500)"
 	refused aaaaaaa listen unix:@"$(letters 108)"
 	refused aaaaaaa fanout --to=unix:"$(letters 108)"
+}
 
+@test "a Unix path of 107 bytes is not refused" {
+	needs_unix_sockets
 	run -1 mc connect unix:"$(letters 107)" </dev/null
 	equal "$output" "muxcat: connect unix:$(letters 107): No such file or directory"
 }
@@ -240,6 +252,7 @@ letters() {
 }
 
 @test "a refused command line makes no socket" {
+	not_on_windows "strace"
 	command -v strace >/dev/null || skip "strace is missing"
 	local status=0
 	# LeakSanitizer cannot work under another tracer
@@ -273,8 +286,7 @@ letters() {
 	run -0 --separate-stderr "$MUXCAT" --version
 	equal "$stderr" ""
 	[[ ${lines[0]} =~ ^muxcat\ [0-9]+\.[0-9]+ ]]
-	[[ ${lines[1]} =~ ^backends:\ epoll ]]
-	[[ ${lines[1]} == *poll*select* ]]
+	equal "${lines[1]/ (--edge)/}" "backends: ${backends[*]}"
 	grep -q TLS <<<"$output"
 }
 

@@ -7,7 +7,8 @@ import sys
 import tempfile
 import time
 
-MUXCAT = [os.environ["MUXCAT"], *os.environ["MUXCAT_FLAGS"].split()]
+from joined import STOP, WINDOWS, ended_by, muxcat
+
 DIR = tempfile.TemporaryDirectory()
 started = []
 
@@ -24,7 +25,7 @@ def wait_for(condition, what):
 
 
 def start(*arguments, **streams):
-	process = subprocess.Popen([*MUXCAT, *arguments], **streams)
+	process = subprocess.Popen(muxcat(*arguments), **streams)
 	started.append(process)
 	return process
 
@@ -68,15 +69,18 @@ def cpu_seconds(process):
 		return int(file.read().split()[0]) / 1e9
 
 
-def connections(process):
-	return sum(os.readlink(f"/proc/{process.pid}/fd/{fd}").startswith("socket:")
-		for fd in os.listdir(f"/proc/{process.pid}/fd"))
+def await_clients(server, count):
+	"""Until a server that tells of them (-v) has accepted so many more."""
+	while count:
+		line = server.stderr.readline()
+		assert line, "the server has ended"
+		count -= b"accepted" in line
 
 
 def chat_in_one_write():
-	server, port = serve("fanout", "--chat", "--slow=close", "--queue=100")
+	server, port = serve("fanout", "--chat", "--slow=close", "--queue=100", "-v", stderr=subprocess.PIPE)
 	a, b = dial(port), dial(port)
-	wait_for(lambda: connections(server) == 3, "both")
+	await_clients(server, 2)
 	a.sendall(b"".join(b"line %d\n" % i for i in range(100)))
 	lines = b""
 	while lines.count(b"\n") < 100:
@@ -109,9 +113,10 @@ def idle_while_stdout_waits():
 
 
 def broker_goes_on():
-	server, port = serve("fanout", "--broker", "--slow=drop", "--queue=64k", "-O", "8k", "-I", "8k")
+	server, port = serve("fanout", "--broker", "--slow=drop", "--queue=64k", "-O", "8k", "-I", "8k", "-v",
+		stderr=subprocess.PIPE)
 	a, b = dial(port, 4096), dial(port, 4096)
-	wait_for(lambda: connections(server) == 3, "both")
+	await_clients(server, 2)
 	for s in (a, b):
 		s.setblocking(False)
 	blocked = 0
@@ -126,7 +131,7 @@ def broker_goes_on():
 		blocked = 0 if moved else blocked + 1
 		time.sleep(0 if moved else 0.01)
 	c = dial(port)
-	wait_for(lambda: connections(server) == 4, "the third")
+	await_clients(server, 1)
 	moved = {a: 0, b: 0, c: 0}
 	deadline = time.monotonic() + 10
 	for s in moved:
@@ -234,13 +239,13 @@ def seconds_to_stop(*signals):
 	for number in signals:
 		server.send_signal(number)
 		time.sleep(0.05)
-	assert server.wait(10) == -signals[-1]
+	assert server.wait(10) == ended_by(signals[-1])
 	return time.monotonic() - begin
 
 
 def two_signals():
 	patient = seconds_to_stop(signal.SIGINT)
-	assert seconds_to_stop(signal.SIGINT, signal.SIGTERM) < 0.7 * patient, "it took its time"
+	assert seconds_to_stop(signal.SIGINT, STOP) < 0.7 * patient, "it took its time"
 
 
 def stopped_before_the_end():
@@ -251,8 +256,8 @@ def stopped_before_the_end():
 			server, port = serve(*command, "-O", "8k", stdin=file, stdout=subprocess.DEVNULL)
 		client = dial(port, 4096)
 		assert client.recv(1) == b"\0"
-		server.send_signal(signal.SIGTERM)
-		assert server.wait(10) == -signal.SIGTERM
+		server.send_signal(STOP)
+		assert server.wait(10) == ended_by(STOP)
 		try:
 			receive_all(client)
 			raise AssertionError(f"{command}: an end, where it was cut short")
@@ -262,8 +267,8 @@ def stopped_before_the_end():
 	client = dial(port, 4096)
 	client.sendall(b"x" * 60000)
 	wait_for(lambda: blocked(server), "the echo to wait for its reader")
-	server.send_signal(signal.SIGTERM)
-	assert server.wait(10) == -signal.SIGTERM
+	server.send_signal(STOP)
+	assert server.wait(10) == ended_by(STOP)
 	try:
 		receive_all(client)
 		raise AssertionError("echo: an end, where it was cut short")
@@ -278,25 +283,36 @@ def blocked(process):
 	return cpu_seconds(process) == before
 
 
-def full_unix_listener(name):
-	"""A Unix listener whose backlog is full: whoever dials it waits."""
-	listener = socket.socket(socket.AF_UNIX)
-	listener.bind(path(name))
-	listener.listen(0)
-	listener.settimeout(10)
-	filler = socket.socket(socket.AF_UNIX)
-	filler.connect(path(name))
-	return listener, filler
+def listener(name):
+	"""A listener and its address: a Unix socket's, or TCP's where there is none."""
+	if WINDOWS:
+		s = socket.create_server(("127.0.0.1", 0))
+		address = "127.0.0.1:%d" % s.getsockname()[1]
+	else:
+		s = socket.socket(socket.AF_UNIX)
+		s.bind(path(name))
+		s.listen()
+		address = "unix:" + path(name)
+	s.settimeout(10)
+	return s, address
+
+
+def full_listener(name):
+	"""One whose backlog is full, and what fills it: whoever dials it waits."""
+	s, address = listener(name)
+	s.listen(0)
+	filler = socket.socket(s.family)
+	filler.connect(s.getsockname())
+	return s, address, filler
 
 
 def stopped_while_dialling():
-	_, filler = full_unix_listener("target")
-	server, port = serve("listen", "-k", "-v", "--to", "unix:" + path("target"), stderr=subprocess.PIPE)
+	_target, address, _filler = full_listener("target")
+	server, port = serve("listen", "-k", "-v", "--to", address, stderr=subprocess.PIPE)
 	client = dial(port)
-	while b"accepted" not in server.stderr.readline():
-		pass
-	server.send_signal(signal.SIGTERM)
-	assert server.wait(10) == -signal.SIGTERM
+	await_clients(server, 1)
+	server.send_signal(STOP)
+	assert server.wait(10) == ended_by(STOP)
 	try:
 		receive_all(client)
 		raise AssertionError("an empty answer that looks whole")
@@ -304,14 +320,17 @@ def stopped_while_dialling():
 		pass
 
 
+def two_targets(**streams):
+	"""A fanout to a listener that accepts, the connection there, and to one that does not yet."""
+	first, first_address = listener("first")
+	second, second_address, filler = full_listener("second")
+	fanout = start("fanout", "--min-clients=1", "--to", first_address, "--to", second_address,
+		stdin=subprocess.PIPE, **streams)
+	return fanout, first.accept()[0], second, second_address, filler
+
+
 def target_leaves():
-	first = socket.socket(socket.AF_UNIX)
-	first.bind(path("first"))
-	first.listen()
-	second, filler = full_unix_listener("second")
-	fanout = start("fanout", "--min-clients=1", "--to", "unix:" + path("first"),
-		"--to", "unix:" + path("second"), stdin=subprocess.PIPE)
-	a, _ = first.accept()
+	fanout, a, second, _, _filler = two_targets()
 	fanout.stdin.write(b"one\n")
 	fanout.stdin.flush()
 	assert receive(a, 4) == b"one\n"
@@ -329,19 +348,13 @@ def target_leaves():
 
 
 def target_too_late():
-	first = socket.socket(socket.AF_UNIX)
-	first.bind(path("first"))
-	first.listen()
-	second, filler = full_unix_listener("second")
-	fanout = start("fanout", "--min-clients=1", "--to", "unix:" + path("first"),
-		"--to", "unix:" + path("second"), stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-	a, _ = first.accept()
+	fanout, a, _second, address, _filler = two_targets(stderr=subprocess.PIPE)
 	fanout.stdin.write(b"hello\n")
 	fanout.stdin.close()
 	assert receive_all(a) == b"hello\n"
 	a.close()
 	assert fanout.wait(10) == 1
-	assert b"second: not there before the input's end" in fanout.stderr.read()
+	assert address.encode() + b": not there before the input's end" in fanout.stderr.read()
 
 
 if __name__ == "__main__":

@@ -4,18 +4,27 @@ MUXCAT and MUXCAT_FLAGS come from the environment, as helper.bash sets them.
 """
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
 import time
 
 PATIENCE = float(os.environ.get("PATIENCE", "20"))
+WINDOWS = bool(os.environ.get("MUXCAT_EXE"))  # under Wine
+STOP = signal.SIGINT if WINDOWS else signal.SIGTERM  # Windows has Ctrl-C
 STANDSTILL = 0.3  # this long without progress is a standstill
 TOO_MUCH = 64 << 20  # a flood that goes on beyond this meets no back-pressure
 
 
 def muxcat(*args):
 	return [os.environ["MUXCAT"], *os.environ.get("MUXCAT_FLAGS", "").split(), *args]
+
+
+def ended_by(number):
+	"""What wait() gives of a muxcat that a signal has ended. Ctrl-C is 0xc000013a on Windows, of
+	which Wine gives the last byte."""
+	return 58 if WINDOWS else -number
 
 
 def require(true, message):

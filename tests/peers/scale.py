@@ -6,8 +6,9 @@ import sys
 import tempfile
 import time
 
+from joined import muxcat
+
 BUILD = os.environ["MUXCAT_BUILD"]
-FLAGS = os.environ["MUXCAT_FLAGS"].split()
 
 
 def pin(processor):
@@ -22,7 +23,7 @@ class Server:
 		self.dir = tempfile.TemporaryDirectory()
 		port_file = os.path.join(self.dir.name, "port")
 		self.process = subprocess.Popen(
-			[BUILD + "/muxcat", *FLAGS, "echo", *options, "--port-file", port_file, "127.0.0.1", "0"],
+			muxcat("echo", *options, "--port-file", port_file, "127.0.0.1", "0"),
 			preexec_fn=pin(0))
 		deadline = time.monotonic() + 10
 		while not os.path.exists(port_file):

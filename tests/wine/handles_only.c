@@ -1,7 +1,8 @@
 /*
  * Loaded into Wine by the tests (LD_PRELOAD). A Windows process has handles only; under Wine it
  * also keeps the Unix descriptors 0 and 1 that those were made from, so that nobody would ever see
- * its stdout closed. They are given up as soon as Wine's server has got them.
+ * its stdout closed. They are given up as soon as Wine's server has got them; but for terminals, of
+ * which Wine makes its console later.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -34,7 +35,7 @@ ssize_t sendmsg(int to, const struct msghdr *message, int flags)
 		int fd;
 
 		memcpy(&fd, CMSG_DATA(control), sizeof(fd));
-		if (fd == STDIN_FILENO || fd == STDOUT_FILENO)
+		if ((fd == STDIN_FILENO || fd == STDOUT_FILENO) && !isatty(fd))
 			give_up(fd);
 	}
 	return n;
