@@ -42,16 +42,16 @@ static void usage_error(const char *format, ...)
 	vsnprintf(line, sizeof(line), format, arguments);
 	va_end(arguments);
 	report_error("%s", line);
-	exit(CMD_USAGE);
+	os_exit(CMD_USAGE);
 }
 
 /* Help that could not be written is no help. */
 _Noreturn static void finish_output(bool written)
 {
 	if (written)
-		exit(CMD_DONE);
+		os_exit(CMD_DONE);
 	report_error("stdout: %s", strerror(errno));
-	exit(CMD_ERROR);
+	os_exit(CMD_ERROR);
 }
 
 /* ---- values ---- */
@@ -589,5 +589,5 @@ int main(int argc, char **argv)
 	status = reading.command->run(&options);
 	free(options.to);
 	free(reading.to);
-	return status;
+	os_exit(status);
 }

@@ -27,7 +27,7 @@ static void leave(const struct cmd *cmd)
 {
 	if (caught)
 		os_die_by(caught);
-	exit(cmd->status);
+	os_exit(cmd->status);
 }
 
 static void grace_over(struct mux_timer *timer)
@@ -97,7 +97,7 @@ int cmd_run(struct cmd *cmd)
 
 	if (error) {
 		report_error("%s: %s", cmd->options->backend, os_error(error));
-		exit(CMD_ERROR);
+		os_exit(CMD_ERROR);
 	}
 	os_release_signals();
 	if (caught)

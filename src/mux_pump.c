@@ -30,7 +30,8 @@ struct pump {
 	struct mux_io *io; /* the loop's; NULL once it has been closed */
 	mux_fd fd;
 	struct mux_task ended;
-	bool started;    /* there is a thread */
+	bool started; /* there is a thread */
+	pthread_t thread;
 	bool disowned;   /* the write's operation has been cancelled */
 	size_t consumed; /* bytes of a read that have been collected */
 
@@ -116,12 +117,9 @@ static int begin(struct pump *pump, enum pump_state state)
 
 	pthread_mutex_lock(&pump->lock);
 	if (!pump->started) {
-		pthread_t thread;
-
 		/* its own error may be EAGAIN, which has a meaning here */
-		error = pthread_create(&thread, NULL, run, pump) == 0 ? 0 : -ENOMEM;
+		error = pthread_create(&pump->thread, NULL, run, pump) == 0 ? 0 : -ENOMEM;
 		if (!error) {
-			pthread_detach(thread);
 			pump->started = true;
 			pump->owners++;
 		}
@@ -163,15 +161,24 @@ static int pump_attach(struct mux_io *io)
 	return 0;
 }
 
+/* A thread that is idle is waited for, so that the descriptor is closed and the thread is gone. */
 static void pump_close(struct mux_io *io)
 {
 	struct pump *pump = io->under;
+	bool idle;
 
 	pthread_mutex_lock(&pump->lock);
+	idle = pump->state != PUMP_READING && pump->state != PUMP_WRITING;
 	pump->left = true;
 	if (pump->posted)
 		mux_hold(pump->mux); /* until it has run: it refers to the loop */
 	pthread_cond_signal(&pump->asked);
+	pthread_mutex_unlock(&pump->lock);
+	if (pump->started && idle)
+		pthread_join(pump->thread, NULL);
+	else if (pump->started)
+		pthread_detach(pump->thread);
+	pthread_mutex_lock(&pump->lock);
 	disown(pump);
 }
 

@@ -160,6 +160,12 @@ void os_catch_signals(void (*caught)(int signal));
 /* From here on those signals end the process by themselves. */
 void os_release_signals(void);
 
+/*
+ * exit(3). Windows: at once, since a thread may sit in a read, and to end threads one by one while
+ * the process goes is what its DLLs do not always survive.
+ */
+_Noreturn void os_exit(int status);
+
 /* End the process by `signal`, as if it had never been caught. Does not return. */
 _Noreturn void os_die_by(int signal);
 

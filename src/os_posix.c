@@ -393,6 +393,11 @@ void os_catch_signals(void (*caught)(int))
 	pipe_ignored = before.sa_handler == SIG_IGN;
 }
 
+void os_exit(int status)
+{
+	exit(status);
+}
+
 void os_die_by(int number)
 {
 	sigset_t set;

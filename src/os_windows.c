@@ -403,10 +403,23 @@ void os_release_signals(void)
 	ReleaseSRWLockExclusive(&signal_lock);
 }
 
+/* The call ends this process before it returns, which the compiler does not know. */
+_Noreturn static void end_process(UINT status)
+{
+	fflush(NULL);
+	for (;;)
+		TerminateProcess(GetCurrentProcess(), status);
+}
+
+void os_exit(int status)
+{
+	end_process((UINT)status);
+}
+
 void os_die_by(int signal)
 {
 	(void)signal;
-	ExitProcess(STATUS_CONTROL_C_EXIT);
+	end_process(STATUS_CONTROL_C_EXIT);
 }
 
 bool os_pipe_kills(void)
@@ -416,7 +429,7 @@ bool os_pipe_kills(void)
 
 void os_die_by_pipe(void)
 {
-	ExitProcess(EXIT_FAILURE);
+	end_process(EXIT_FAILURE);
 }
 
 /* ---- files ---- */

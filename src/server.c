@@ -81,8 +81,10 @@ int server_take(struct server *server, const struct arrival *arrival, struct con
 
 void server_refuse(struct server *server, const struct arrival *arrival)
 {
-	if (!server->is_datagram)
-		os_close(arrival->fd, OS_SOCKET);
+	if (server->is_datagram)
+		return;
+	os_reset_on_close(arrival->fd, true); /* it shall not take this for an end */
+	os_close(arrival->fd, OS_SOCKET);
 }
 
 void server_leave(struct server *server)

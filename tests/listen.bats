@@ -536,3 +536,21 @@ print(s.getsockname()[1])")
 	# it may come before the client has seen that it is connected
 	[[ $output == "muxcat: "*"127.0.0.1:$port: Connection reset by peer" ]]
 }
+
+@test "a client that comes too late is reset, and does not take it for an end" {
+	start listen -d --port-file port 127.0.0.1 0 >out 2>err
+	local server=$pid late
+	port_of port
+	kill -STOP "$server"
+	peer dial "$(<port)" send=hello mark=first await=end
+	eventually test -e first
+	start connect -v --recv-only 127.0.0.1 "$(<port)" >got 2>late.err
+	late=$pid
+	eventually grep -q connected late.err
+	kill -CONT "$server"
+	ended "$late" 1
+	grep -q "recv 127.0.0.1:$(<port): Connection reset by peer" late.err
+	touch end
+	ended "$server" 0
+	equal "$(<out)" hello
+}
