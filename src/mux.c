@@ -160,8 +160,7 @@ int mux_run(struct mux *mux)
 		if (error)
 			return error;
 		mux_read_clock(mux);
-		if (mux->backend->wake)
-			mux_run_posted(mux);
+		mux_run_posted(mux);
 		mux_deliver(mux);
 		mux_timers_run(mux);
 		mux_deliver(mux);

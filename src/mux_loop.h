@@ -67,7 +67,7 @@ static inline void mux_mark_runnable(struct mux_io *io)
 	io->mux->runnable = io;
 }
 
-/* Runs the tasks that have been posted. */
+/* Runs the tasks that have been posted: between events, since a task may well receive. */
 void mux_run_posted(struct mux *mux);
 
 /* Begins to hear of what is posted; the waker is attached. */

@@ -21,8 +21,12 @@ void mux_post(struct mux *mux, struct mux_task *task)
 
 void mux_run_posted(struct mux *mux)
 {
-	struct mux_task *newest = atomic_exchange(&mux->posted, NULL);
 	struct mux_task *oldest = NULL;
+	struct mux_task *newest;
+
+	if (!atomic_load_explicit(&mux->posted, memory_order_relaxed))
+		return;
+	newest = atomic_exchange(&mux->posted, NULL);
 
 	while (newest) {
 		struct mux_task *next = newest->next;
@@ -47,7 +51,6 @@ static void woken(struct mux_op *op, ssize_t result)
 	if (result == -ECANCELED)
 		return;
 	mux_recv(&mux->waker_io, &mux->waker_op, woken);
-	mux_run_posted(mux);
 }
 
 void mux_hear_posts(struct mux *mux)

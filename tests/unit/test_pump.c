@@ -186,6 +186,44 @@ static void a_cancelled_read_keeps_its_bytes_for_the_next(void **state)
 	close(end.other);
 }
 
+enum { KEPT = 5 };
+static struct mux_buf *kept[KEPT];
+static int keeping;
+
+static void keep(struct mux_op *op, ssize_t result)
+{
+	struct end *end = container_of(op, struct end, op);
+
+	assert_int_equal(result, 5);
+	assert_ptr_equal(op->data, op->buf->data);
+	kept[keeping++] = mux_buf_ref(mux_buf_ref(op->buf)); /* for two, as a hub does */
+	if (keeping == KEPT) {
+		close_end(end);
+		return;
+	}
+	put(end, "later");
+	mux_recv(&end->io, op, keep);
+}
+
+static void what_a_callback_keeps_is_its_own(void **state)
+{
+	struct end end;
+
+	(void)state;
+	reader(&end);
+	keeping = 0;
+	put(&end, "first");
+	mux_recv(&end.io, &end.op, keep);
+	assert_int_equal(mux_run(mux), 0);
+	for (int i = 0; i < KEPT; i++) {
+		assert_int_equal(kept[i]->refs, 2);
+		assert_memory_equal(kept[i]->data, i ? "later" : "first", 5);
+		mux_buf_unref(kept[i]);
+		mux_buf_unref(kept[i]);
+	}
+	close(end.other);
+}
+
 static size_t drained;
 
 static void drain(struct mux_timer *timer)
@@ -296,6 +334,7 @@ int main(void)
 		ON_A_LOOP(the_loop_runs_while_a_read_waits),
 		ON_A_LOOP(nothing_is_read_before_it_is_asked_for),
 		ON_A_LOOP(a_cancelled_read_keeps_its_bytes_for_the_next),
+		ON_A_LOOP(what_a_callback_keeps_is_its_own),
 		ON_A_LOOP(a_write_to_a_full_pipe_is_complete_and_holds_nobody_up),
 		ON_A_LOOP(a_write_that_fails_says_why),
 		ON_A_LOOP(closing_leaves_a_thread_that_waits),
