@@ -14,7 +14,7 @@ load helper
 	[ ! -s err ]
 }
 
-# The process that keeps Wine's handles, if it is Wine that runs the program.
+# The process that keeps Wine's handles and works on its sockets, if it is Wine that runs the program.
 keeper() {
 	! on_windows || pgrep -f "^/usr/lib/wine/wineserver64" -u "$(id -u)" |
 		while read -r pid; do

@@ -109,6 +109,14 @@ on_windows() {
 	[ -n "${MUXCAT_EXE:-}" ]
 }
 
+# From here on the test's muxcats have a Wine of their own; `wineserver -k` ends it.
+own_wine() {
+	mkdir wine
+	cp -a "$WINEPREFIX"/{*.reg,.update-timestamp,dosdevices} wine
+	ln -s "$WINEPREFIX/drive_c" wine/drive_c
+	export WINEPREFIX=$PWD/wine
+}
+
 # Skips a test of something that Windows itself has not.
 not_on_windows() {
 	! on_windows || skip "Windows has no $1"

@@ -3,20 +3,12 @@
 
 load helper
 
-# Wine's server has the sockets, so it has to be in the namespace: one for a prefix of its own.
-own_wine() {
-	mkdir wine
-	cp -a "$WINEPREFIX"/{*.reg,.update-timestamp,dosdevices} wine
-	ln -s "$WINEPREFIX/drive_c" wine/drive_c
-	export WINEPREFIX=$PWD/wine
-}
-
 # Runs a function of this file in such a namespace, with hosts(5) and resolv.conf(5) of its own.
 in_namespace() {
 	unshare --net --mount true 2>/dev/null || skip "network namespaces need root"
 	printf '%s\n' '127.0.0.1 here both' '2001:db8::1 both gone' '192.0.2.1 gone4' >hosts
 	echo 'nameserver 192.0.2.53' >resolv.conf
-	! on_windows || own_wine
+	! on_windows || own_wine # in the namespace, as it has the sockets
 	export -f mc start port_of eventually stop ended_by ended status_of equal on_windows "${1?}"
 	export MUXCAT MUXCAT_FLAGS PATIENCE STOP
 	# shellcheck disable=SC2016 # expanded inside
