@@ -7,11 +7,13 @@ load helper
 	local trips=1000
 	# Wine's WSAPoll and select ask its server about every socket at every wait
 	! on_windows || [[ $MUXCAT_FLAGS == *iocp* ]] || trips=20
+	! on_windows || own_wine # whose server nobody else keeps busy
 	start echo --port-file port 127.0.0.1 0 </dev/null >out 2>err
 	timeout 250 "$MUXCAT_BUILD/load" "$(port_of port)" 0 500 $((500 * trips)) 64 <<<go >trips 3>&-
 	cat trips
 	grep -q ^done trips
 	[ ! -s err ]
+	stop "$pid"
 }
 
 # The process that keeps Wine's handles, if it is Wine that runs the program.
@@ -24,10 +26,7 @@ keeper() {
 
 @test "listen -k: 10,000 clients in turn leave no descriptor and no memory behind" {
 	local status=0
-	if on_windows; then
-		own_wine # with the handles of nobody else
-		wineserver -p
-	fi
+	! on_windows || own_wine # with the handles of nobody else
 	start listen -k --port-file port 127.0.0.1 0 </dev/null >out 2>err
 	# shellcheck disable=SC2046 # a list of process ids
 	timeout 250 python3 -B "$BATS_TEST_DIRNAME/peers/in_turn.py" "$(port_of port)" 10000 \
@@ -36,5 +35,4 @@ keeper() {
 	eventually lines_with 10000 client out
 	[ ! -s err ]
 	stop "$pid"
-	! on_windows || wineserver -k || true
 }

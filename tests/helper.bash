@@ -23,6 +23,7 @@ teardown() {
 		kill -KILL "$pid" 2>/dev/null || true
 		wait "$pid" 2>/dev/null || true
 	done
+	[ -z "${has_own_wine:-}" ] || wineserver -k || true # which may have gone already
 	# what a sanitizer has to say fails the test
 	if grep -lE 'ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:' ./*err* 2>/dev/null; then
 		cat ./*err*
@@ -109,12 +110,13 @@ on_windows() {
 	[ -n "${MUXCAT_EXE:-}" ]
 }
 
-# From here on the test's muxcats have a Wine of their own; `wineserver -k` ends it.
+# From here on the test's muxcats have a Wine of their own, until the test's end.
 own_wine() {
 	mkdir wine
 	cp -a "$WINEPREFIX"/{*.reg,.update-timestamp,dosdevices} wine
 	ln -s "$WINEPREFIX/drive_c" wine/drive_c
 	export WINEPREFIX=$PWD/wine
+	has_own_wine=yes
 }
 
 # Skips a test of something that Windows itself has not.

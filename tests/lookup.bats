@@ -27,7 +27,6 @@ in_namespace() {
 		started=()
 		'"$1"
 	echo "$output"
-	! on_windows || wineserver -k || true # which may have gone already
 	[ "$status" -eq 0 ]
 }
 
