@@ -100,7 +100,11 @@ done
 if [ "$kind" = plain ] || [ "$kind" = windows ]; then
 	make -j"$(nproc)" B="$B" windows-test-programs || exit 1
 	export MUXCAT_EXE=$PWD/scripts/muxcat-wine WINEPREFIX=$PWD/$B/windows/wine WINEDEBUG=-all
-	[ -d "$WINEPREFIX" ] || /usr/lib/wine/wine64 wineboot --init >/dev/null 2>&1
+	if [ ! -d "$WINEPREFIX" ]; then
+		/usr/lib/wine/wine64 wineboot --init >/dev/null 2>&1
+		wineserver -k # which writes its registry, for own_wine to copy
+		wineserver -w
+	fi
 	wineserver -p # until the end, rather than anew for each test
 	run_backends windows "iocp,poll,select"
 	wineserver -k

@@ -242,11 +242,16 @@ static void cut(struct hub_subscriber *subscriber, int error)
 	char text[ADDRESS_TEXT];
 
 	client->subscribed = false;
-	if (error == -ETIME)
+	if (error == -ETIME) {
 		report_warning("%s: cut off, it took nothing for %g s",
 			address_socket_text(&client->connection.peer, text),
 			(double)client->listen->hub.policy.stall / 1000);
-	leave(client, error == -ETIME ? "too slow" : os_error(error), 0);
+		leave(client, "too slow", 0);
+	} else if (client->ended) {
+		leave(client, os_error(error), 0);
+	} else {
+		set_served(client); /* takes no more, but what it has sent comes before its end */
+	}
 }
 
 static void idle(struct stream *stream)
