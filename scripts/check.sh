@@ -57,7 +57,7 @@ count() {
 # has too: run_backends KIND LIST.
 run_backend() {
 	local name=${1// /}
-	MUXCAT_FLAGS="--backend=$1" bats --tap "${files[@]}" >"$B/$kind.$name.tap" 2>&1
+	WINEPREFIX=$PWD/$B/windows/wine-$1 MUXCAT_FLAGS="--backend=$1" bats --tap "${files[@]}" >"$B/$kind.$name.tap" 2>&1
 }
 run_backends() {
 	local kind=$1 backends backend i before
@@ -97,17 +97,31 @@ done
 
 [ "$kind" = windows ] || run_backends "$kind" "epoll,epoll --edge,poll,select"
 
+# A Wine for each backend, made from one: its server is one process, and all its programs' fate.
+make_wines() {
+	local base=$PWD/$B/windows/wine backend
+	if [ ! -d "$base" ]; then
+		WINEPREFIX=$base /usr/lib/wine/wine64 wineboot --init >/dev/null 2>&1
+		WINEPREFIX=$base wineserver -k # which writes its registry
+		WINEPREFIX=$base wineserver -w
+	fi
+	for backend; do
+		rm -rf "$base-$backend"
+		mkdir "$base-$backend"
+		cp -a "$base"/{*.reg,.update-timestamp,dosdevices} "$base-$backend"
+		ln -s "$base/drive_c" "$base-$backend/drive_c"
+		WINEPREFIX=$base-$backend wineserver -p # until the end, rather than anew for each test
+	done
+}
+
 if [ "$kind" = plain ] || [ "$kind" = windows ]; then
 	make -j"$(nproc)" B="$B" windows-test-programs || exit 1
-	export MUXCAT_EXE=$PWD/scripts/muxcat-wine WINEPREFIX=$PWD/$B/windows/wine WINEDEBUG=-all
-	if [ ! -d "$WINEPREFIX" ]; then
-		/usr/lib/wine/wine64 wineboot --init >/dev/null 2>&1
-		wineserver -k # which writes its registry, for own_wine to copy
-		wineserver -w
-	fi
-	wineserver -p # until the end, rather than anew for each test
+	export MUXCAT_EXE=$PWD/scripts/muxcat-wine WINEDEBUG=-all
+	make_wines iocp poll select
 	run_backends windows "iocp,poll,select"
-	wineserver -k
+	for backend in iocp poll select; do
+		WINEPREFIX=$PWD/$B/windows/wine-$backend wineserver -k
+	done
 fi
 
 echo "$passed passed, $failed failed, $skipped skipped"

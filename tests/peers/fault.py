@@ -69,18 +69,24 @@ def cpu_seconds(process):
 		return int(file.read().split()[0]) / 1e9
 
 
-def await_clients(server, count):
-	"""Until a server that tells of them (-v) has accepted so many more."""
-	while count:
-		line = server.stderr.readline()
-		assert line, "the server has ended"
-		count -= b"accepted" in line
+def tell():
+	"""What a server that tells of its clients (-v) needs as its stderr for await_clients."""
+	return open(path("told"), "wb")
+
+
+def await_clients(count):
+	"""Until it has accepted so many."""
+	def accepted():
+		with open(path("told"), "rb") as file:
+			return file.read().count(b"accepted") == count
+
+	wait_for(accepted, "%d clients" % count)
 
 
 def chat_in_one_write():
-	server, port = serve("fanout", "--chat", "--slow=close", "--queue=100", "-v", stderr=subprocess.PIPE)
+	server, port = serve("fanout", "--chat", "--slow=close", "--queue=100", "-v", stderr=tell())
 	a, b = dial(port), dial(port)
-	await_clients(server, 2)
+	await_clients(2)
 	a.sendall(b"".join(b"line %d\n" % i for i in range(100)))
 	lines = b""
 	while lines.count(b"\n") < 100:
@@ -114,9 +120,9 @@ def idle_while_stdout_waits():
 
 def broker_goes_on():
 	server, port = serve("fanout", "--broker", "--slow=drop", "--queue=64k", "-O", "8k", "-I", "8k", "-v",
-		stderr=subprocess.PIPE)
+		stderr=tell())
 	a, b = dial(port, 4096), dial(port, 4096)
-	await_clients(server, 2)
+	await_clients(2)
 	for s in (a, b):
 		s.setblocking(False)
 	blocked = 0
@@ -131,7 +137,7 @@ def broker_goes_on():
 		blocked = 0 if moved else blocked + 1
 		time.sleep(0 if moved else 0.01)
 	c = dial(port)
-	await_clients(server, 1)
+	await_clients(3)
 	moved = {a: 0, b: 0, c: 0}
 	deadline = time.monotonic() + 10
 	for s in moved:
@@ -308,9 +314,9 @@ def full_listener(name):
 
 def stopped_while_dialling():
 	_target, address, _filler = full_listener("target")
-	server, port = serve("listen", "-k", "-v", "--to", address, stderr=subprocess.PIPE)
+	server, port = serve("listen", "-k", "-v", "--to", address, stderr=tell())
 	client = dial(port)
-	await_clients(server, 1)
+	await_clients(1)
 	server.send_signal(STOP)
 	assert server.wait(10) == ended_by(STOP)
 	try:

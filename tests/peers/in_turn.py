@@ -8,6 +8,8 @@ import re
 import socket
 import sys
 
+from joined import WINDOWS
+
 port, count = int(sys.argv[1]), int(sys.argv[2])
 pids = sys.argv[3:]
 
@@ -37,5 +39,5 @@ for i in range(count // 10, count):
 	client(i)
 after = descriptors(), resident_bytes()
 print(f"descriptors {before[0]} -> {after[0]}, resident bytes {before[1]} -> {after[1]}")
-assert after[0] <= before[0] + 2, "descriptors grow"
+assert after[0] <= before[0] + (16 if WINDOWS else 2), "descriptors grow"  # Wine's server has its own
 assert after[1] <= before[1] + 64 * count, "memory grows"

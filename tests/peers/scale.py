@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 
-from joined import WINDOWS, muxcat
+from joined import muxcat
 
 BUILD = os.environ["MUXCAT_BUILD"]
 
@@ -105,8 +105,7 @@ def cost(idles):
 
 def flat(idle):
 	none, many = cost([0, idle])
-	# in Wine every call passes through its server, whose memory grows, too
-	assert many <= (1.30 if WINDOWS else 1.10) * none, f"{many / none:.2f} times the cost with none idle"
+	assert many <= 1.10 * none, f"{many / none:.2f} times the cost with none idle"
 
 
 def grows(idle):
