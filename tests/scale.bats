@@ -26,7 +26,7 @@ case_of() {
 @test "poll and select: a round trip costs more beside idle clients" {
 	[[ ! $MUXCAT_FLAGS =~ epoll|iocp ]] || skip "epoll and iocp do not"
 	! on_windows || skip "what Wine's server costs is no measure of Windows"
-	if on_windows; then case_of grows 4000; else case_of grows 800; fi # Wine's calls cost more
+	case_of grows 800
 }
 
 @test "a round trip takes at most 2.2 system calls, and no epoll_ctl" {
