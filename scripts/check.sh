@@ -81,7 +81,7 @@ for test in "$B"/test_*; do
 	[ "$kind" != windows ] || break
 	[ -x "$test" ] && [ ! -d "$test" ] || continue
 	case $test in *.*) continue ;; esac
-	CMOCKA_MESSAGE_OUTPUT=TAP "$test" >"$test.tap" 2>"$test.err"
+	CMOCKA_MESSAGE_OUTPUT=TAP timeout 120 "$test" >"$test.tap" 2>"$test.err"
 	grep -q '^not ok' "$test.tap" && cat "$test.err"
 	grep -qs 'ERROR: \|WARNING: ThreadSanitizer\|runtime error' "$test.err" && {
 		cat "$test.err"

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -74,6 +75,7 @@ static void writer(struct end *end)
 	int fds[2];
 
 	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0); /* read in the loop's own thread */
 	attach(end, fds[1], fds[0]);
 }
 
@@ -231,10 +233,10 @@ static void drain(struct mux_timer *timer)
 	char bytes[65536];
 	ssize_t n = read(ticking->other, bytes, sizeof(bytes));
 
-	assert_true(n > 0);
+	assert_true(n > 0 || errno == EAGAIN);
 	for (ssize_t i = 0; i < n; i++)
 		assert_int_equal((unsigned char)bytes[i], (drained + (size_t)i) % 251);
-	drained += (size_t)n;
+	drained += n > 0 ? (size_t)n : 0;
 	if (drained < 1000000)
 		mux_timer_start(mux, timer, 0, drain);
 }
