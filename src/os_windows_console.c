@@ -49,18 +49,22 @@ ssize_t os_console_read(mux_fd fd, void *into, size_t size)
 	DWORD length = 0;
 	DWORD room = size / 3 < WIDE ? (DWORD)size / 3 : WIDE;
 
-	while (!length) {
+	do {
 		DWORD before = typed.held ? 1 : 0;
+		DWORD n = 0;
 
 		text[0] = typed.held;
-		/* Ctrl-C ends a read with nothing; whether it ends the program is its handler's matter */
-		if (!ReadConsoleW((HANDLE)fd, text + before, room - before, &length, NULL))
+		if (!ReadConsoleW((HANDLE)fd, text + before, room - before, &n, NULL))
 			return os_windows_error(GetLastError());
-		if (!length)
+		if (n == 0) /* Ctrl-C; whether it ends the program is its handler's matter */
 			continue;
-		length += before;
-		typed.held = is_held_back(text[length - 1]) ? text[--length] : 0;
-	}
+		length = before + n - 1;
+		typed.held = text[length];
+		if (!is_held_back(typed.held)) {
+			typed.held = 0;
+			length++;
+		}
+	} while (!length);
 	if (text[0] == END_KEY && !typed.mid_line)
 		return 0;
 	typed.mid_line = text[length - 1] != '\n';
