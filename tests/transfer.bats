@@ -151,6 +151,13 @@ need() {
 	done
 }
 
+@test "nc as the client of an echo: 64 MiB" {
+	need nc
+	input=/dev/null serve tcp echo echo
+	timeout "$PATIENCE" nc -N 127.0.0.1 "${address#*:}" <"$one" >client.out 3>&-
+	cmp "$one" client.out
+}
+
 @test "nc as the client: a MiB each way" {
 	need nc
 	muxcat_serves nc -N 127.0.0.1 PORT
