@@ -8,14 +8,11 @@ DESTDIR ?=
 B ?= build
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
-override CPPFLAGS += -D_GNU_SOURCE -Isrc
+override CPPFLAGS += -D_GNU_SOURCE -Isrc -Isrc/posix
 override CFLAGS += -std=c11 $(WARNINGS) -pthread $(SANITIZE)
 override LDFLAGS += -pthread $(SANITIZE)
 
-WINDOWS := $(wildcard src/os_windows*.c) $(wildcard src/mux_iocp*.c) src/mux_select_windows.c
-POSIX := src/os_posix.c src/mux_epoll.c src/mux_select.c
-SOURCES := $(filter-out $(WINDOWS),$(wildcard src/*.c))
-OBJECTS := $(SOURCES:src/%.c=$(B)/%.o)
+OBJECTS := $(patsubst %.c,$(B)/%.o,$(notdir $(wildcard src/*.c src/posix/*.c)))
 CORE := $(filter-out $(B)/cli%.o $(B)/cmd%.o $(B)/report.o,$(OBJECTS))
 UNIT := $(patsubst tests/unit/%.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 
@@ -32,6 +29,9 @@ $(B)/muxcat: $(OBJECTS)
 $(B)/%.o: src/%.c $(B)/flags
 	$(call say,CC) $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+$(B)/%.o: src/posix/%.c $(B)/flags
+	$(call say,CC) $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
 # A change of compiler or flags rebuilds everything.
 FLAGS := $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
 $(B)/flags: force
@@ -44,8 +44,8 @@ $(B)/flags: force
 
 MINGW ?= x86_64-w64-mingw32
 W := $(B)/windows
-WINDOWS_OBJECTS := $(patsubst src/%.c,$(W)/%.o,$(filter-out $(POSIX),$(wildcard src/*.c)))
-WINDOWS_CPPFLAGS := -Isrc -D_GNU_SOURCE -D_WIN32_WINNT=0x0A00 -DNTDDI_VERSION=0x0A000007
+WINDOWS_OBJECTS := $(patsubst %.c,$(W)/%.o,$(notdir $(wildcard src/*.c src/windows/*.c)))
+WINDOWS_CPPFLAGS := -Isrc -Isrc/windows -D_GNU_SOURCE -D_WIN32_WINNT=0x0A00 -DNTDDI_VERSION=0x0A000007
 WINDOWS_CFLAGS := -O2 -g -std=c11 $(WARNINGS)
 
 windows: $(W)/muxcat.exe
@@ -62,15 +62,19 @@ $(W)/%.o: src/%.c Makefile
 	$(Q)mkdir -p $(W)
 	$(call say,CC) $(MINGW)-gcc $(WINDOWS_CPPFLAGS) $(WINDOWS_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(W)/resources.o: src/muxcat.rc src/muxcat.manifest
+$(W)/%.o: src/windows/%.c Makefile
 	$(Q)mkdir -p $(W)
-	$(call say,RES) $(MINGW)-windres -Isrc -o $@ $<
+	$(call say,CC) $(MINGW)-gcc $(WINDOWS_CPPFLAGS) $(WINDOWS_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(W)/resources.o: src/windows/muxcat.rc src/windows/muxcat.manifest
+	$(Q)mkdir -p $(W)
+	$(call say,RES) $(MINGW)-windres -Isrc/windows -o $@ $<
 
 -include $(WINDOWS_OBJECTS:.o=.d)
 
 # ---- tests ----
 
-$(B)/test_%: tests/unit/test_%.c $(CORE) $(B)/flags
+$(B)/test_%: tests/unit/test_%.c tests/unit/each_loop.h $(CORE) $(B)/flags
 	$(call say,CC) $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(CORE) -lcmocka
 
 $(B)/load: tests/load.c $(B)/flags

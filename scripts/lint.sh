@@ -5,8 +5,8 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 shopt -s nullglob
 
-windows=(src/os_windows*.c src/mux_iocp*.c src/mux_select_windows.c tests/wine/give.c)
-mapfile -t sources < <(printf '%s\n' src/*.c | grep -vxFf <(printf '%s\n' "${windows[@]}"))
+posix=(src/*.c src/posix/*.c)
+windows=(src/windows/*.c tests/wine/give.c)
 tests=(tests/*.c tests/unit/*.c tests/wine/handles_only.c)
 failed=()
 
@@ -34,7 +34,7 @@ tidy() {
 		'clang-tidy --quiet --checks="$0" "$2" -- -std=c11 -D_GNU_SOURCE -Isrc $1 2>/dev/null' \
 		"$checks" "$flags"
 }
-mingw="--target=x86_64-w64-mingw32 -D_WIN32_WINNT=0x0A00 -DNTDDI_VERSION=0x0A000007"
+mingw="-Isrc/windows --target=x86_64-w64-mingw32 -D_WIN32_WINNT=0x0A00 -DNTDDI_VERSION=0x0A000007"
 
 # Which manuals the machine has is no fault of ours.
 lint_manual() {
@@ -62,15 +62,15 @@ bats="-s bats -e SC1010,SC2015,SC2016,SC2030,SC2031,SC2034,SC2086,SC2094,SC2154"
 scripts=(scripts/*.sh scripts/muxcat-wine)
 [ ! -e .ci/run ] || scripts+=(.ci/run)
 
-look clang-format clang-format --dry-run -Werror src/*.[ch] "${tests[@]}" tests/wine/give.c
-look "clang-tidy, src" tidy "" "" "${sources[@]}"
+look clang-format clang-format --dry-run -Werror src/*.[ch] src/*/*.[ch] "${tests[@]}" tests/unit/*.h tests/wine/give.c
+look "clang-tidy, src" tidy "" "-Isrc/posix" "${posix[@]}"
 look "clang-tidy, Windows" tidy "" "$mingw" "${windows[@]}"
 # cmocka's assertions do not return when they fail, which the analyzer does not know; and a string in
 # a table may be longer than a line
 not_in_tests="-clang-analyzer-core.*,-bugprone-suspicious-missing-comma"
-[ ${#tests[@]} = 0 ] || look "clang-tidy, tests" tidy "$not_in_tests" "" "${tests[@]}"
-look cppcheck check_with_cppcheck "${sources[@]}"
-look "cppcheck, Windows" check_with_cppcheck --platform=win64 -D_WIN32 "${windows[@]}"
+[ ${#tests[@]} = 0 ] || look "clang-tidy, tests" tidy "$not_in_tests" "-Isrc/posix" "${tests[@]}"
+look cppcheck check_with_cppcheck -Isrc/posix "${posix[@]}"
+look "cppcheck, Windows" check_with_cppcheck -Isrc/windows --platform=win64 -D_WIN32 "${windows[@]}"
 # shellcheck disable=SC2086 # lists of words
 {
 	look shellcheck shellcheck $shell "${scripts[@]}"

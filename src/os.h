@@ -12,12 +12,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Each brings the socket types, mux_fd (signed, negative is none) and MUX_BACKENDS. */
-#ifdef _WIN32
-#include "os_windows.h"
-#else
-#include "os_posix.h"
-#endif
+/* posix/ or windows/: the socket types, mux_fd (signed, negative is none) and MUX_BACKENDS. */
+#include "os_system.h"
 
 /* A socket address with its length; family 0 (AF_UNSPEC) and length 0 mean none. */
 struct os_address {

@@ -16,19 +16,6 @@ begin() {
 	started+=("$pid")
 }
 
-# A server on a free port of 127.0.0.1, in $port and $server.
-server() {
-	rm -f port
-	begin "$@" --port-file port 127.0.0.1 0
-	server=$pid
-	port=$(port_of port)
-}
-
-# A Unix socket is there and, if it is a stream's, accepts.
-accepts() {
-	[ -S "$1" ] && { [ "$2" = -u ] || grep -q " 00010000 0001 .* $1\$" /proc/net/unix; }
-}
-
 ends_by() {
 	kill -"$1" "$2"
 	ended_by "$1" "$2"
@@ -73,22 +60,7 @@ insist() {
 
 @test "connect that is still connecting ends by the signal" {
 	local signal
-	python3 -c '
-import socket, sys
-s = socket.socket()
-s.bind(("127.0.0.1", 0))
-s.listen(0)
-queued = []
-for i in range(16):
-    c = socket.socket()
-    c.settimeout(0.2)
-    queued.append(c)
-    try:
-        c.connect(s.getsockname())
-    except socket.timeout:
-        break
-print(s.getsockname()[1], flush=True)
-sys.stdin.read()' <>/dev/zero >full 3>&- &
+	python3 -B "$BATS_TEST_DIRNAME/peers/listen_peer.py" full <>/dev/zero >full 3>&- &
 	started+=($!)
 	port=$(port_of full)
 	for signal in $SIGNALS; do
@@ -197,7 +169,7 @@ sys.exit(n[0] != int(sys.argv[2]))' "$@"
 	for signal in $SIGNALS; do
 		for command in listen "listen -k" echo "echo -u" fanout "listen --to=unix:x"; do
 			begin $command -U socket </dev/null
-			eventually accepts socket "${command#echo }"
+			eventually accepts socket ${command#echo}
 			ends_by $signal "$pid"
 			[ ! -e socket ]
 		done
@@ -212,7 +184,7 @@ sys.exit(n[0] != int(sys.argv[2]))' "$@"
 	for signal in $SIGNALS; do
 		begin echo -v unix:socket 2>err
 		local server=$pid
-		eventually accepts socket stream
+		eventually accepts socket
 		begin connect unix:socket <feed >got
 		eventually grep -q accepted err
 		ends_by $signal "$server"

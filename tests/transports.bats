@@ -3,15 +3,6 @@
 
 load helper
 
-
-# A command on a free port of 127.0.0.1, in $port and $server.
-server() {
-	rm -f port
-	begin "$@" --port-file port 127.0.0.1 0
-	server=$pid
-	port=$(port_of port)
-}
-
 holds() {
 	[ "$(<"$1")" = "$2" ]
 }

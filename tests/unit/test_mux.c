@@ -2,12 +2,7 @@
  * The core's contract, for every backend: each operation calls back once, from the loop; and the
  * faults that such cores have had, each with a test that shows it handled.
  */
-#include "mux.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
+#include "each_loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +17,6 @@
 #include <time.h>
 #include <unistd.h>
 
-static struct mux *mux;
 static bool submitting; /* a callback now would come from inside a submit */
 
 struct end {
@@ -618,29 +612,6 @@ static void the_clock_of_a_callback_is_that_of_its_event(void **state)
 	close(peer);
 }
 
-/* ---- every backend ---- */
-
-static const char *backend;
-static bool edge;
-
-static int open_loop(void **state)
-{
-	int error;
-
-	(void)state;
-	mux = mux_new(backend, edge, &error);
-	return mux ? 0 : error;
-}
-
-static int close_loop(void **state)
-{
-	(void)state;
-	mux_free(mux);
-	return 0;
-}
-
-#define ON_A_LOOP(test) cmocka_unit_test_setup_teardown(test, open_loop, close_loop)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -661,17 +632,6 @@ int main(void)
 		ON_A_LOOP(the_clock_of_a_callback_is_that_of_its_event),
 		ON_A_LOOP(timers_fire_once_in_order_moved_and_stopped_ones_too),
 	};
-	int failed = 0;
 
-	for (const char *const *name = mux_backends(); *name; name++)
-		for (int e = 0; e <= (mux_backend_has_edge(*name) ? 1 : 0); e++) {
-			char group[64];
-
-			backend = *name;
-			edge = e;
-			snprintf(group, sizeof(group), "mux, %s%s", backend, edge ? " --edge" : "");
-			failed += _cmocka_run_group_tests(
-				group, tests, sizeof(tests) / sizeof(tests[0]), NULL, NULL);
-		}
-	return failed;
+	return run_on_each_loop("mux", tests, sizeof(tests) / sizeof(tests[0]));
 }

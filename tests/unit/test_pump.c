@@ -2,12 +2,7 @@
  * Handles that only a thread can wait for (OS_BLOCKING), over pipes: the loop is never held up, no
  * byte is lost, and nothing is read that nobody asked for.
  */
-#include "mux.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
+#include "each_loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,8 +10,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-
-static struct mux *mux;
 
 /* One end in the loop, the other the test's. */
 struct end {
@@ -309,26 +302,6 @@ static void a_detached_descriptor_stays_open(void **state)
 	close(end.other);
 }
 
-static const char *backend;
-
-static int open_loop(void **state)
-{
-	int error;
-
-	(void)state;
-	mux = mux_new(backend, false, &error);
-	return mux ? 0 : error;
-}
-
-static int close_loop(void **state)
-{
-	(void)state;
-	mux_free(mux);
-	return 0;
-}
-
-#define ON_A_LOOP(test) cmocka_unit_test_setup_teardown(test, open_loop, close_loop)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -342,12 +315,6 @@ int main(void)
 		ON_A_LOOP(closing_leaves_a_thread_that_waits),
 		ON_A_LOOP(a_detached_descriptor_stays_open),
 	};
-	int failed = 0;
 
-	for (const char *const *name = mux_backends(); *name; name++) {
-		backend = *name;
-		failed += _cmocka_run_group_tests(
-			*name, tests, sizeof(tests) / sizeof(tests[0]), NULL, NULL);
-	}
-	return failed;
+	return run_on_each_loop("pump", tests, sizeof(tests) / sizeof(tests[0]));
 }

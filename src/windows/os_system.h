@@ -1,6 +1,6 @@
-/* The system's types, for os.h; what Windows' C library lacks. */
-#ifndef MUXCAT_OS_WINDOWS_H
-#define MUXCAT_OS_WINDOWS_H
+/* This system's types, for os.h; what Windows' C library lacks. */
+#ifndef MUXCAT_OS_SYSTEM_H
+#define MUXCAT_OS_SYSTEM_H
 
 #include <winsock2.h>
 

@@ -1,6 +1,6 @@
-/* The system's types, for os.h. */
-#ifndef MUXCAT_OS_POSIX_H
-#define MUXCAT_OS_POSIX_H
+/* This system's types, for os.h. */
+#ifndef MUXCAT_OS_SYSTEM_H
+#define MUXCAT_OS_SYSTEM_H
 
 #include <arpa/inet.h>
 #include <netdb.h>

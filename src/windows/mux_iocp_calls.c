@@ -284,13 +284,26 @@ static bool collect(struct call *call, ssize_t *result)
 	return true;
 }
 
-/* A WSASend or WSASendTo of `length` bytes has been made. */
-static ssize_t begun_send(
-	struct overlapped_socket *socket, const struct mux_op *op, bool succeeded, size_t length)
+/*
+ * Collect the send under way, or begin one. WSASendTo with no address is WSASend ("WSASendTo",
+ * Remarks).
+ */
+static ssize_t send_piece(struct overlapped_socket *socket, const struct mux_op *op, size_t start,
+	size_t length, const struct os_address *to)
 {
-	switch (account(socket, &socket->send, succeeded)) {
+	struct call *call = &socket->send;
+	WSABUF piece = { (ULONG)length, (char *)op->data + start };
+	DWORD n;
+	ssize_t result;
+
+	if (collect(call, &result))
+		return result;
+	prepare(call, send_ended);
+	switch (account(socket, call,
+		WSASendTo(socket->fd, &piece, 1, &n, 0, to ? &to->u.any : NULL, to ? to->length : 0,
+			&call->overlapped, NULL) == 0)) {
 	case BEGUN_FAILED:
-		return socket->send.result;
+		return call->result;
 	case BEGUN_AND_ENDED:
 		return (ssize_t)length;
 	default:
@@ -301,37 +314,14 @@ static ssize_t begun_send(
 
 ssize_t iocp_write(struct mux_io *io, const struct mux_op *op)
 {
-	struct overlapped_socket *socket = io->under;
-	struct call *call = &socket->send;
 	size_t rest = op->length - op->moved;
-	WSABUF piece = { (ULONG)(rest < SEND_PIECE ? rest : SEND_PIECE),
-		(char *)op->data + op->moved };
-	DWORD n;
-	ssize_t result;
 
-	if (collect(call, &result))
-		return result;
-	prepare(call, send_ended);
-	return begun_send(socket, op,
-		WSASend(socket->fd, &piece, 1, &n, 0, &call->overlapped, NULL) == 0, piece.len);
+	return send_piece(io->under, op, op->moved, rest < SEND_PIECE ? rest : SEND_PIECE, NULL);
 }
 
 ssize_t iocp_sendto(struct mux_io *io, const struct mux_op *op)
 {
-	struct overlapped_socket *socket = io->under;
-	struct call *call = &socket->send;
-	WSABUF datagram = { (ULONG)op->length, (char *)op->data };
-	const struct os_address *to = op->address;
-	DWORD n;
-	ssize_t result;
-
-	if (collect(call, &result))
-		return result;
-	prepare(call, send_ended);
-	return begun_send(socket, op,
-		WSASendTo(socket->fd, &datagram, 1, &n, 0, to ? &to->u.any : NULL,
-			to ? to->length : 0, &call->overlapped, NULL) == 0,
-		op->length);
+	return send_piece(io->under, op, 0, op->length, op->address);
 }
 
 /* ConnectEx wants a bound socket; one that has been bound to a source stays so. */

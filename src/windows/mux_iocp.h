@@ -6,7 +6,7 @@
  *	connect   ConnectEx
  *	receive   WSARecv of no bytes, which ends when there are some, then a non-blocking recv: a
  *	          connection that waits owns no buffer
- *	send      WSASend, a piece at a time, so that progress shows
+ *	send      WSASendTo no address, a piece at a time, so that progress shows
  *	recvfrom  WSARecvFrom into a buffer of the handle's, then non-blocking ones
  *	sendto    WSASendTo
  *
