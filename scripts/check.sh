@@ -31,63 +31,71 @@ make -j"$(nproc)" B="$B" test-programs || exit 1
 export MUXCAT_BUILD=$PWD/$B
 export ASAN_OPTIONS=detect_leaks=1
 export BATS_TEST_TIMEOUT=270
+export results=$B/results
+rm -rf "$results"
+mkdir "$results"
 passed=0 failed=0 skipped=0
 
-# Adds the results of a TAP file to the counts, and shows what failed.
+# Adds the results of a TAP file to the counts, and shows what failed; the names once more at the end.
 count() {
-	local plan results
+	local plan found
 	if [ ! -s "$1" ]; then
-		echo "$1: no results"
+		echo "$1: no results" | tee -a "$results/failed"
 		failed=$((failed + 1))
 		return
 	fi
-	results=$(grep -acE '^(not )?ok ' "$1")
+	found=$(grep -acE '^(not )?ok ' "$1")
 	plan=$(sed -n 's/^1\.\.//p' "$1" | awk '{ sum += $1 } END { print sum + 0 }')
 	skipped=$((skipped + $(grep -acE '^ok .*# skip' "$1")))
 	passed=$((passed + $(grep -aE '^ok ' "$1" | grep -avc '# skip')))
 	failed=$((failed + $(grep -ac '^not ok ' "$1")))
-	if [ "$results" -ne "${plan:-0}" ] || [ "${plan:-0}" -eq 0 ]; then
-		echo "$1: $results results of ${plan:-no plan}"
+	if [ "$found" -ne "${plan:-0}" ] || [ "${plan:-0}" -eq 0 ]; then
+		echo "$1: $found results of ${plan:-no plan}" | tee -a "$results/failed"
 		failed=$((failed + 1))
 	fi
 	awk '/^not ok /{bad=1} /^ok /{bad=0} bad' "$1"
+	grep -a '^not ok ' "$1" | sed "s|^not ok [0-9]*|$(basename "$1" .tap):|" >>"$results/failed"
 }
 
 # Runs the command line's tests for each backend of a list with commas that $BACKENDS, if it is set,
-# has too: run_backends KIND LIST.
-run_backend() {
-	local name=${1// /}
-	WINEPREFIX=$PWD/$B/windows/wine-$1 MUXCAT_FLAGS="--backend=$1" bats --tap "${files[@]}" >"$B/$kind.$name.tap" 2>&1
+# has too: run_backends KIND LIST. Several files at a time: most tests wait more than they work.
+run_file() {
+	MUXCAT_FLAGS="--backend=$2" bats --tap "$3" >"$(results_of "$@")" 2>&1
+}
+results_of() {
+	echo "$results/$1.${2// /}.$(basename "$3" .bats).tap"
 }
 run_backends() {
-	local kind=$1 backends backend i before
+	local kind=$1 backends backend file before
 	mapfile -t backends < <(tr ',' '\n' <<<"$2" | grep -xFf <(tr ',' '\n' <<<"${BACKENDS:-$2}"))
-	# Two at a time: most tests wait more than they work.
-	for ((i = 0; i < ${#backends[@]}; i += 2)); do
-		for backend in "${backends[@]:i:2}"; do
-			run_backend "$backend" &
+	for file in "${files[@]}"; do
+		for backend in "${backends[@]}"; do
+			printf '%s\0' "$kind" "$backend" "$file"
 		done
-		wait
-		for backend in "${backends[@]:i:2}"; do
-			before=$passed/$failed/$skipped
-			count "$B/$kind.${backend// /}.tap" >"$B/report.txt"
-			sed "s/^/[$kind $backend] /" "$B/report.txt"
-			echo "$kind, $backend: $before -> $passed/$failed/$skipped (passed/failed/skipped)"
+	done | xargs -0 -n 3 -P "${JOBS:-4}" bash -c 'run_file "$@"' run_file
+	for backend in "${backends[@]}"; do
+		before=$passed/$failed/$skipped
+		for file in "${files[@]}"; do
+			count "$(results_of "$kind" "$backend" "$file")" >"$results/report"
+			sed "s/^/[$kind $backend] /" "$results/report"
 		done
+		echo "$kind, $backend: $before -> $passed/$failed/$skipped (passed/failed/skipped)"
 	done
 }
+export -f run_file results_of
 
 for test in "$B"/test_*; do
 	[ "$kind" != windows ] || break
 	[ -x "$test" ] && [ ! -d "$test" ] || continue
 	case $test in *.*) continue ;; esac
-	CMOCKA_MESSAGE_OUTPUT=TAP timeout 120 "$test" >"$test.tap" 2>"$test.err"
-	grep -q '^not ok' "$test.tap" && cat "$test.err"
-	grep -qs 'ERROR: \|WARNING: ThreadSanitizer\|runtime error' "$test.err" && {
-		cat "$test.err"
+	tap=$results/unit.$(basename "$test").tap
+	CMOCKA_MESSAGE_OUTPUT=TAP timeout 120 "$test" >"$tap" 2>"$results/err"
+	grep -q '^not ok' "$tap" && cat "$results/err"
+	grep -qs 'ERROR: \|WARNING: ThreadSanitizer\|runtime error' "$results/err" && {
+		tee -a "$results/failed" <"$results/err"
 		failed=$((failed + 1))
 	}
-	count "$test.tap"
+	count "$tap"
 done
 
 files=()
@@ -97,32 +105,18 @@ done
 
 [ "$kind" = windows ] || run_backends "$kind" "epoll,epoll --edge,poll,select"
 
-# A Wine for each backend, made from one: its server is one process, and all its programs' fate.
-make_wines() {
-	local base=$PWD/$B/windows/wine backend
-	if [ ! -d "$base" ]; then
-		WINEPREFIX=$base /usr/lib/wine/wine64 wineboot --init >/dev/null 2>&1
-		WINEPREFIX=$base wineserver -k # which writes its registry
-		WINEPREFIX=$base wineserver -w
-	fi
-	for backend; do
-		rm -rf "$base-$backend"
-		mkdir "$base-$backend"
-		cp -a "$base"/{*.reg,.update-timestamp,dosdevices} "$base-$backend"
-		ln -s "$base/drive_c" "$base-$backend/drive_c"
-		WINEPREFIX=$base-$backend wineserver -p # until the end, rather than anew for each test
-	done
-}
-
 if [ "$kind" = plain ] || [ "$kind" = windows ]; then
 	make -j"$(nproc)" B="$B" windows-test-programs || exit 1
 	export MUXCAT_EXE=$PWD/scripts/muxcat-wine WINEDEBUG=-all
-	make_wines iocp poll select
+	# of which each file of tests makes its own
+	if [ ! -d "$B/windows/wine" ]; then
+		WINEPREFIX=$PWD/$B/windows/wine /usr/lib/wine/wine64 wineboot --init >/dev/null 2>&1
+		WINEPREFIX=$PWD/$B/windows/wine wineserver -k # which writes its registry
+		WINEPREFIX=$PWD/$B/windows/wine wineserver -w
+	fi
 	run_backends windows "iocp,poll,select"
-	for backend in iocp poll select; do
-		WINEPREFIX=$PWD/$B/windows/wine-$backend wineserver -k
-	done
 fi
 
+cat "$results/failed"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

@@ -2,7 +2,7 @@
 # End of file and back-pressure: each way on its own.
 
 load helper
-export MUXCAT MUXCAT_FLAGS PATIENCE
+export MUXCAT MUXCAT_FLAGS
 
 # mc with its status in $status, its output in the files out and err.
 run_mc() {

@@ -10,13 +10,19 @@ MUXCAT=${MUXCAT_EXE:-$MUXCAT_BUILD/muxcat} # on Windows a script that runs it un
 MUXCAT_FLAGS=${MUXCAT_FLAGS:---backend=epoll}
 
 # Every wait for something ends after this many seconds.
-PATIENCE=${PATIENCE:-20}
+export PATIENCE=${PATIENCE:-60}
+
+setup_file() {
+	! on_windows || begin_wine
+}
+
+teardown_file() {
+	! on_windows || end_wine
+}
 
 setup() {
 	cd "$BATS_TEST_TMPDIR" || return 1
 	started=()
-	# Wine 8's server aborts or drops a program now and then (sock_get_poll_events)
-	! on_windows || BATS_TEST_RETRIES=2
 }
 
 teardown() {
@@ -25,7 +31,7 @@ teardown() {
 		kill -KILL "$pid" 2>/dev/null || true
 		wait "$pid" 2>/dev/null || true
 	done
-	[ -z "${has_own_wine:-}" ] || wineserver -k || true # which may have gone already
+	[ -z "${has_own_wine:-}" ] || end_wine
 	# what a sanitizer has to say fails the test
 	if grep -lE 'ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:' ./*err* 2>/dev/null; then
 		cat ./*err*
@@ -112,12 +118,28 @@ on_windows() {
 	[ -n "${MUXCAT_EXE:-}" ]
 }
 
+# Makes a Wine of the one that check.sh set up, and has the muxcats run in it from here on.
+make_wine() {
+	mkdir "$1"
+	cp -a "$MUXCAT_BUILD"/windows/wine/{*.reg,.update-timestamp,dosdevices} "$1"
+	ln -s "$MUXCAT_BUILD/windows/wine/drive_c" "$1/drive_c"
+	export WINEPREFIX=$1
+}
+
+# A file's tests have one, whose server and services stay from test to test, with nobody's stdio.
+begin_wine() {
+	make_wine "$BATS_FILE_TMPDIR/wine"
+	wineserver -p </dev/null >/dev/null 2>&1 3>&-
+	"$MUXCAT" --version </dev/null >/dev/null 2>&1 3>&-
+}
+
+end_wine() {
+	wineserver -k || true # which may have gone already
+}
+
 # From here on the test's muxcats have a Wine of their own, until the test's end.
 own_wine() {
-	mkdir wine
-	cp -a "$WINEPREFIX"/{*.reg,.update-timestamp,dosdevices} wine
-	ln -s "$WINEPREFIX/drive_c" wine/drive_c
-	export WINEPREFIX=$PWD/wine
+	make_wine "$PWD/wine"
 	has_own_wine=yes
 }
 
@@ -161,9 +183,18 @@ stop() {
 	ended_by $STOP "$1"
 }
 
-# A Unix stream socket accepts; its file is there a moment before.
+# A command on a free port of 127.0.0.1, in $port and $server.
+server() {
+	rm -f port
+	begin "$@" --port-file port 127.0.0.1 0
+	server=$pid
+	port=$(port_of port)
+}
+
+# A Unix socket is there and, unless -u says that it takes datagrams, accepts: its file is there a
+# moment before. accepts PATH [-u]
 accepts() {
-	[ -S "$1" ] && grep -q " 00010000 0001 .* $1\$" /proc/net/unix
+	[ -S "$1" ] && { [ "${2:-}" = -u ] || grep -q " 00010000 0001 .* $1\$" /proc/net/unix; }
 }
 
 # A scripted peer in the background; see peers/peer.py.

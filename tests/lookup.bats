@@ -10,7 +10,7 @@ in_namespace() {
 	echo 'nameserver 192.0.2.53' >resolv.conf
 	! on_windows || own_wine # in the namespace, as it has the sockets
 	export -f mc start port_of eventually stop ended_by ended status_of equal on_windows "${1?}"
-	export MUXCAT MUXCAT_FLAGS PATIENCE STOP
+	export MUXCAT MUXCAT_FLAGS STOP
 	# shellcheck disable=SC2016 # expanded inside
 	run timeout 60 unshare --net --mount bash -euc '
 		mount --bind hosts /etc/hosts

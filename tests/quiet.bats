@@ -2,7 +2,7 @@
 # What waits costs nothing: there is no polling period, and no event that comes again and again.
 
 load helper
-export MUXCAT MUXCAT_FLAGS PATIENCE
+export MUXCAT MUXCAT_FLAGS
 
 @test "connect: nothing wakes it while nothing moves" {
 	driver quiet connect idle

@@ -2,7 +2,7 @@
 # stdin and stdout of every kind: what passes is complete, and they are left as they were found.
 
 load helper
-export MUXCAT MUXCAT_FLAGS PATIENCE
+export MUXCAT MUXCAT_FLAGS
 
 SIZE=300000
 

@@ -4,6 +4,7 @@
 load helper
 
 setup_file() {
+	! on_windows || begin_wine
 	head -c 64M /dev/urandom >"$BATS_FILE_TMPDIR/one"
 	head -c 64M /dev/urandom >"$BATS_FILE_TMPDIR/other"
 	head -c 1M "$BATS_FILE_TMPDIR/one" >"$BATS_FILE_TMPDIR/one-less"

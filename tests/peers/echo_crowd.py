@@ -9,13 +9,15 @@ import socket
 import sys
 import time
 
+from joined import PATIENCE
+
 role, port, clients = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 rounds = int(sys.argv[4]) if len(sys.argv) > 4 else 1
-LIMIT = time.monotonic() + 30
+LIMIT = time.monotonic() + PATIENCE
 
 
 def dial():
-	s = socket.create_connection(("127.0.0.1", port), 10)
+	s = socket.create_connection(("127.0.0.1", port), PATIENCE)
 	s.setblocking(False)
 	return s
 

@@ -12,14 +12,16 @@ import socket
 import sys
 import time
 
+from joined import PATIENCE
+
 role, args = sys.argv[1], sys.argv[2:]
-LIMIT = time.monotonic() + 40
+LIMIT = time.monotonic() + PATIENCE
 
 
 def dial(port, small=False):
 	s = socket.socket()
 	s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192) if small else None
-	s.settimeout(15)
+	s.settimeout(PATIENCE)
 	s.connect(("127.0.0.1", int(port)))
 	return s
 

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 
-from joined import STOP, WINDOWS, ended_by, muxcat
+from joined import PATIENCE, STOP, WINDOWS, ended_by, muxcat
 
 DIR = tempfile.TemporaryDirectory()
 started = []
@@ -18,7 +18,7 @@ def path(name):
 
 
 def wait_for(condition, what):
-	deadline = time.monotonic() + 10
+	deadline = time.monotonic() + PATIENCE
 	while not condition():
 		assert time.monotonic() < deadline, "gave up waiting for " + what
 		time.sleep(0.01)
@@ -42,7 +42,7 @@ def serve(*arguments, **streams):
 
 def dial(port, buffer=None):
 	s = socket.socket()
-	s.settimeout(10)
+	s.settimeout(PATIENCE)
 	if buffer:
 		s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
 	s.connect(("127.0.0.1", port))
@@ -109,7 +109,7 @@ def idle_while_stdout_waits():
 			client.sendall(b"x" * 65536)  # until nobody takes it any more
 	except socket.timeout:
 		pass
-	client.settimeout(10)
+	client.settimeout(PATIENCE)
 	try:
 		receive_all(client)
 		raise AssertionError("an end, where it was cut off")
@@ -139,7 +139,7 @@ def broker_goes_on():
 	c = dial(port)
 	await_clients(3)
 	moved = {a: 0, b: 0, c: 0}
-	deadline = time.monotonic() + 10
+	deadline = time.monotonic() + PATIENCE
 	for s in moved:
 		s.setblocking(False)
 	sent = {a: 0, b: 0}
@@ -163,7 +163,7 @@ def unread_datagrams():
 	deaf, other = (socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2))
 	deaf.bind(path("deaf"))
 	other.bind(path("other"))
-	other.settimeout(10)
+	other.settimeout(PATIENCE)
 	deaf.settimeout(2)
 	for _ in range(100):
 		deaf.sendto(b"hello", path("echo"))
@@ -181,7 +181,7 @@ def long_datagram():
 	wait_for(lambda: os.path.exists(path("echo")), "the socket")
 	client = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 	client.bind(path("client"))
-	client.settimeout(10)
+	client.settimeout(PATIENCE)
 	client.sendto(b"x" * 100000, path("echo"))
 	client.sendto(b"short", path("echo"))
 	assert client.recv(200000) == b"short"
@@ -206,7 +206,7 @@ def linger_and_idle():
 	client = start("connect", "-q", "0.5", "-i", "100", "127.0.0.1",
 		str(listener.getsockname()[1]), stdin=subprocess.DEVNULL)
 	listener.accept()
-	assert client.wait(10) == 0
+	assert client.wait(PATIENCE) == 0
 
 
 def linger_after_flush():
@@ -217,7 +217,7 @@ def linger_after_flush():
 	client = dial(port, 4096)
 	time.sleep(1.5)  # longer than a stopped server takes to give up
 	assert len(receive_all(client)) == 900 * 1024
-	assert server.wait(10) == 0
+	assert server.wait(PATIENCE) == 0
 
 
 def high_descriptors():
@@ -226,7 +226,7 @@ def high_descriptors():
 	everything = [int(fd) for fd in os.listdir("/dev/fd") if os.path.exists("/dev/fd/" + fd)]
 	client = start("connect", "-d", "127.0.0.1", "1", stderr=subprocess.PIPE,
 		pass_fds=[fd for fd in everything if fd > 2])
-	assert client.wait(10) == 1
+	assert client.wait(PATIENCE) == 1
 	assert client.stderr.read() == b"muxcat: select: Too many open files\n"
 
 
@@ -245,7 +245,7 @@ def seconds_to_stop(*signals):
 	for number in signals:
 		server.send_signal(number)
 		time.sleep(0.05)
-	assert server.wait(10) == ended_by(signals[-1])
+	assert server.wait(PATIENCE) == ended_by(signals[-1])
 	return time.monotonic() - begin
 
 
@@ -263,7 +263,7 @@ def stopped_before_the_end():
 		client = dial(port, 4096)
 		assert client.recv(1) == b"\0"
 		server.send_signal(STOP)
-		assert server.wait(10) == ended_by(STOP)
+		assert server.wait(PATIENCE) == ended_by(STOP)
 		try:
 			receive_all(client)
 			raise AssertionError(f"{command}: an end, where it was cut short")
@@ -274,7 +274,7 @@ def stopped_before_the_end():
 	client.sendall(b"x" * 60000)
 	wait_for(lambda: blocked(server), "the echo to wait for its reader")
 	server.send_signal(STOP)
-	assert server.wait(10) == ended_by(STOP)
+	assert server.wait(PATIENCE) == ended_by(STOP)
 	try:
 		receive_all(client)
 		raise AssertionError("echo: an end, where it was cut short")
@@ -299,7 +299,7 @@ def listener(name):
 		s.bind(path(name))
 		s.listen()
 		address = "unix:" + path(name)
-	s.settimeout(10)
+	s.settimeout(PATIENCE)
 	return s, address
 
 
@@ -318,7 +318,7 @@ def stopped_while_dialling():
 	client = dial(port)
 	await_clients(1)
 	server.send_signal(STOP)
-	assert server.wait(10) == ended_by(STOP)
+	assert server.wait(PATIENCE) == ended_by(STOP)
 	try:
 		receive_all(client)
 		raise AssertionError("an empty answer that looks whole")
@@ -350,7 +350,7 @@ def target_leaves():
 	fanout.stdin.write(b"three\n")
 	fanout.stdin.close()
 	assert receive_all(b).endswith(b"three\n")
-	assert fanout.wait(10) == 1, "the first target has not had everything"
+	assert fanout.wait(PATIENCE) == 1, "the first target has not had everything"
 
 
 def target_too_late():
@@ -359,7 +359,7 @@ def target_too_late():
 	fanout.stdin.close()
 	assert receive_all(a) == b"hello\n"
 	a.close()
-	assert fanout.wait(10) == 1
+	assert fanout.wait(PATIENCE) == 1
 	assert address.encode() + b": not there before the input's end" in fanout.stderr.read()
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-PATIENCE = float(os.environ.get("PATIENCE", "20"))
+PATIENCE = float(os.environ.get("PATIENCE", "60"))
 WINDOWS = bool(os.environ.get("MUXCAT_EXE"))  # under Wine
 STOP = signal.SIGINT if WINDOWS else signal.SIGTERM  # Windows has Ctrl-C
 STANDSTILL = 0.3  # this long without progress is a standstill

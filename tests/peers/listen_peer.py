@@ -9,12 +9,14 @@ import socket
 import struct
 import sys
 
+from joined import PATIENCE
+
 role = sys.argv[1]
 port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
 if role in ("reset", "drop"):
 	s = socket.create_connection(("127.0.0.1", port))
 	s.sendall(b"from a " + role.encode() + b"\n")
-	s.settimeout(10)
+	s.settimeout(PATIENCE)
 	s.recv(1)
 	if role == "reset":
 		s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

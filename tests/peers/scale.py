@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 
-from joined import muxcat
+from joined import PATIENCE, muxcat
 
 BUILD = os.environ["MUXCAT_BUILD"]
 
@@ -25,7 +25,7 @@ class Server:
 		self.process = subprocess.Popen(
 			muxcat("echo", *options, "--port-file", port_file, "127.0.0.1", "0"),
 			preexec_fn=pin(0))
-		deadline = time.monotonic() + 10
+		deadline = time.monotonic() + PATIENCE
 		while not os.path.exists(port_file):
 			assert time.monotonic() < deadline, "no port file"
 			time.sleep(0.005)
