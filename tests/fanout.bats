@@ -354,7 +354,8 @@ live() {
 	mkfifo feed
 	exec 4<>feed
 	fanout -v --slow="$1" --queue=6M -O 64k --min-clients=5 <feed 2>err
-	python3 "$PEER" pace 20 1 >feed 2>paced 3>&- 4>&- &
+	# slow enough for the queue to bear a reader that a busy machine holds up for a second
+	python3 "$PEER" pace 5 4 >feed 2>paced 3>&- 4>&- &
 	started+=($!)
 	local pacer=$!
 	python3 "$PEER" live "$port" 4 >seen 3>&- 4>&- &
@@ -366,7 +367,7 @@ live() {
 	cat paced seen
 	ended "$server" 0
 	grep -q "^complete 4 lines 20000$" seen
-	[ "$(sed -n 's/^delay \(.*\) ms/\1/p' seen)" -lt 1000 ]
+	[ "$(sed -n 's/^delay \(.*\) ms/\1/p' seen)" -lt 2000 ] # half of the time it took
 }
 
 @test "--slow=close: one that never reads is cut off at once, the others notice nothing" {
