@@ -1,18 +1,21 @@
 # muxcat: make, make quickstart, make check, make install; see README.md.
-#   CC, CFLAGS, LDFLAGS, PREFIX, DESTDIR as usual; V=1 shows the commands; B is the build folder.
+#   CC, CFLAGS, LDFLAGS, PREFIX, DESTDIR as usual; V=1 shows the commands; B is the build folder;
+#   TLS=0 builds without OpenSSL.
 
 CC ?= cc
 CFLAGS ?= -O2 -g
 PREFIX ?= /usr/local
 DESTDIR ?=
 B ?= build
+TLS ?= 1
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
 override CPPFLAGS += -D_GNU_SOURCE -Isrc -Isrc/posix
 override CFLAGS += -std=c11 $(WARNINGS) -pthread $(SANITIZE)
 override LDFLAGS += -pthread $(SANITIZE)
 
-OBJECTS := $(patsubst %.c,$(B)/%.o,$(notdir $(wildcard src/*.c src/posix/*.c)))
+TLS_SOURCES := $(if $(filter 0,$(TLS)),src/no_openssl,src/openssl)
+OBJECTS := $(patsubst %.c,$(B)/%.o,$(notdir $(wildcard src/*.c src/posix/*.c $(TLS_SOURCES)/*.c)))
 CORE := $(filter-out $(B)/cli%.o $(B)/cmd%.o $(B)/report.o,$(OBJECTS))
 UNIT := $(patsubst tests/unit/%.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 
@@ -24,7 +27,7 @@ endif
 all: $(B)/muxcat
 
 $(B)/muxcat: $(OBJECTS)
-	$(call say,LD) $(CC) $(LDFLAGS) -o $@ $^
+	$(call say,LD) $(CC) $(LDFLAGS) -o $@ $^ -ldl
 
 $(B)/%.o: src/%.c $(B)/flags
 	$(call say,CC) $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
@@ -32,8 +35,11 @@ $(B)/%.o: src/%.c $(B)/flags
 $(B)/%.o: src/posix/%.c $(B)/flags
 	$(call say,CC) $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+$(B)/%.o: $(TLS_SOURCES)/%.c $(B)/flags
+	$(call say,CC) $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
 # A change of compiler or flags rebuilds everything.
-FLAGS := $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
+FLAGS := $(TLS_SOURCES) $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
 $(B)/flags: force
 	$(Q)mkdir -p $(B)
 	$(Q)echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
@@ -44,7 +50,7 @@ $(B)/flags: force
 
 MINGW ?= x86_64-w64-mingw32
 W := $(B)/windows
-WINDOWS_OBJECTS := $(patsubst %.c,$(W)/%.o,$(notdir $(wildcard src/*.c src/windows/*.c)))
+WINDOWS_OBJECTS := $(patsubst %.c,$(W)/%.o,$(notdir $(wildcard src/*.c src/windows/*.c src/no_openssl/*.c)))
 WINDOWS_CPPFLAGS := -Isrc -Isrc/windows -D_GNU_SOURCE -D_WIN32_WINNT=0x0A00 -DNTDDI_VERSION=0x0A000007
 WINDOWS_CFLAGS := -O2 -g -std=c11 $(WARNINGS)
 
@@ -66,6 +72,10 @@ $(W)/%.o: src/windows/%.c Makefile
 	$(Q)mkdir -p $(W)
 	$(call say,CC) $(MINGW)-gcc $(WINDOWS_CPPFLAGS) $(WINDOWS_CFLAGS) -MMD -MP -c -o $@ $<
 
+$(W)/%.o: src/no_openssl/%.c Makefile
+	$(Q)mkdir -p $(W)
+	$(call say,CC) $(MINGW)-gcc $(WINDOWS_CPPFLAGS) $(WINDOWS_CFLAGS) -MMD -MP -c -o $@ $<
+
 $(W)/resources.o: src/windows/muxcat.rc src/windows/muxcat.manifest
 	$(Q)mkdir -p $(W)
 	$(call say,RES) $(MINGW)-windres -Isrc/windows -o $@ $<
@@ -75,7 +85,7 @@ $(W)/resources.o: src/windows/muxcat.rc src/windows/muxcat.manifest
 # ---- tests ----
 
 $(B)/test_%: tests/unit/test_%.c tests/unit/each_loop.h $(CORE) $(B)/flags
-	$(call say,CC) $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(CORE) -lcmocka
+	$(call say,CC) $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(CORE) -lcmocka -ldl
 
 $(B)/load: tests/load.c $(B)/flags
 	$(call say,CC) $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $<
@@ -89,6 +99,7 @@ windows-test-programs: $(W)/muxcat.exe $(W)/handles_only.so $(W)/give.exe $(B)/l
 test-programs: $(B)/muxcat $(B)/load $(UNIT)
 
 check: ; $(Q)scripts/deps.sh check && scripts/check.sh
+check-no-tls: ; $(Q)scripts/deps.sh check && scripts/check.sh no-tls
 check-windows: ; $(Q)scripts/deps.sh check && scripts/check.sh windows
 
 asan: ; $(Q)scripts/deps.sh check && scripts/check.sh asan
@@ -114,5 +125,5 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all windows test-programs check check-windows asan tsan lint quickstart install uninstall clean force
+.PHONY: all windows test-programs check check-no-tls check-windows asan tsan lint quickstart install uninstall clean force
 .DELETE_ON_ERROR:

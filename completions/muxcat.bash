@@ -2,15 +2,16 @@
 
 _muxcat_options() {
 	local all='--backend= --edge --ipv4 --ipv6 --numeric --udp --unix --idle-timeout= --recv-buffer=
-		--send-buffer= --verbose --quiet --help'
+		--send-buffer= --tls --cert= --key= --alpn= --tls-min= --verbose --quiet --help'
+	local client='--ca= --insecure --server-name='
 	local data='--no-stdin --send-only --recv-only --no-shutdown --exit-on-eof --linger='
 
 	case $1 in
 	'') echo "$all --version" ;;
-	listen) echo "$all $data --keep-open --max-conns= --timeout= --to= --port-file=" ;;
-	connect) echo "$all $data --timeout= --zero --source= --source-port=" ;;
-	echo) echo "$all --max-conns= --timeout= --port-file= --discard" ;;
-	fanout) echo "$all --max-conns= --port-file= --to= --from= --broker --chat --min-clients=
+	listen) echo "$all $data $client --client-ca= --keep-open --max-conns= --timeout= --to= --port-file=" ;;
+	connect) echo "$all $data $client --timeout= --zero --source= --source-port=" ;;
+	echo) echo "$all --client-ca= --max-conns= --timeout= --port-file= --discard" ;;
+	fanout) echo "$all $client --client-ca= --max-conns= --port-file= --to= --from= --broker --chat --min-clients=
 		--queue= --slow= --stall= --replay=" ;;
 	esac
 }
@@ -43,7 +44,10 @@ _muxcat() {
 	--slow)
 		words='wait drop close'
 		;;
-	--port-file | unix: | unixgram: | -U | -uU | -Uu | --unix)
+	--tls-min)
+		words='1.2 1.3'
+		;;
+	--port-file | --cert | --key | --ca | --client-ca | unix: | unixgram: | -U | -uU | -Uu | --unix)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return

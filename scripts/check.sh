@@ -1,6 +1,8 @@
 #!/bin/bash
 # Runs every test and ends with "N passed, N failed, N skipped" over all parts.
-#   scripts/check.sh          the unit tests, and the command line's for each backend; then windows
+#   scripts/check.sh          the unit tests, and the command line's for each backend; then no-tls, and
+#                             windows
+#   scripts/check.sh no-tls   the command line's with the build without OpenSSL, for one backend
 #   scripts/check.sh windows  the command line's with the Windows build under Wine, for each backend
 #   scripts/check.sh asan     the same under AddressSanitizer and UBSan
 #   scripts/check.sh tsan     the same under ThreadSanitizer
@@ -10,7 +12,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 kind=${1:-plain}
 case $kind in
-plain | windows) B=${B:-build} ;;
+plain | no-tls | windows) B=${B:-build} ;;
 asan)
 	B=build/asan
 	export SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined"
@@ -22,7 +24,7 @@ tsan)
 	export CFLAGS="-O1 -g -fno-omit-frame-pointer"
 	;;
 *)
-	echo "usage: scripts/check.sh [windows|asan|tsan]" >&2
+	echo "usage: scripts/check.sh [no-tls|windows|asan|tsan]" >&2
 	exit 2
 	;;
 esac
@@ -85,7 +87,7 @@ run_backends() {
 export -f run_file results_of
 
 for test in "$B"/test_*; do
-	[ "$kind" != windows ] || break
+	case $kind in no-tls | windows) break ;; esac
 	[ -x "$test" ] && [ ! -d "$test" ] || continue
 	case $test in *.*) continue ;; esac
 	tap=$results/unit.$(basename "$test").tap
@@ -103,7 +105,17 @@ for name in ${TESTS:-$(cd tests && ls ./*.bats)}; do
 	files+=("tests/$(basename "$name" .bats).bats")
 done
 
-[ "$kind" = windows ] || run_backends "$kind" "epoll,epoll --edge,poll,select"
+case $kind in
+plain | no-tls) make -j"$(nproc)" TLS=0 B="$B/no-tls" "$B/no-tls/muxcat" "$B/no-tls/load" || exit 1 ;;
+esac
+case $kind in no-tls | windows) ;; *) run_backends "$kind" "epoll,epoll --edge,poll,select" ;; esac
+case $kind in
+plain | no-tls)
+	MUXCAT_BUILD=$MUXCAT_BUILD/no-tls
+	run_backends no-tls epoll
+	MUXCAT_BUILD=${MUXCAT_BUILD%/no-tls}
+	;;
+esac
 
 if [ "$kind" = plain ] || [ "$kind" = windows ]; then
 	make -j"$(nproc)" B="$B" windows-test-programs || exit 1

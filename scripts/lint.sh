@@ -5,7 +5,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 shopt -s nullglob
 
-posix=(src/*.c src/posix/*.c)
+posix=(src/*.c src/posix/*.c src/openssl/*.c src/no_openssl/*.c)
 windows=(src/windows/*.c tests/wine/give.c)
 tests=(tests/*.c tests/unit/*.c tests/wine/handles_only.c)
 failed=()

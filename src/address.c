@@ -108,9 +108,12 @@ static const char *parse_host_port(struct address *address, const char *text)
 static const char *parse_scheme(
 	struct address *address, const char **text, const struct address_defaults *defaults)
 {
+	bool tls = strncmp(*text, "tls:", 4) == 0;
+
 	address->scheme = defaults->scheme;
-	if (strncmp(*text, "tls:", 4) == 0)
-		return "this build has no TLS";
+	address->tls = tls || defaults->tls;
+	if (tls)
+		*text += 4;
 	for (int i = 0; i < (int)(sizeof(scheme_names) / sizeof(scheme_names[0])); i++) {
 		size_t length = strlen(scheme_names[i]);
 
@@ -119,9 +122,12 @@ static const char *parse_scheme(
 		if (defaults->forced && defaults->scheme != (enum address_scheme)i)
 			return "the scheme contradicts -u or -U";
 		address->scheme = (enum address_scheme)i;
+		address->tls = tls || (defaults->forced && defaults->tls);
 		*text += length + 1;
 		break;
 	}
+	if (tls && address_is_datagram(address))
+		return "TLS is for streams";
 	return NULL;
 }
 

@@ -1,8 +1,8 @@
 /*
  * The ADDRESS grammar of the command line, and addresses as text.
  *
- *	PORT  HOST PORT  HOST:PORT  [V6]:PORT  :PORT         with tcp: or udp: in front, or not
- *	unix:PATH  unix:@NAME (Linux abstract)  unixgram:PATH
+ *	PORT  HOST PORT  HOST:PORT  [V6]:PORT  :PORT         with tcp:, tls: or udp: in front, or not
+ *	unix:PATH  unix:@NAME (Linux abstract)  unixgram:PATH  tls:unix:PATH
  */
 #ifndef MUXCAT_ADDRESS_H
 #define MUXCAT_ADDRESS_H
@@ -18,6 +18,7 @@ enum address_scheme {
 
 struct address {
 	enum address_scheme scheme;
+	bool tls;       /* over that */
 	bool numeric;   /* no look-ups */
 	int family;     /* AF_UNSPEC, AF_INET or AF_INET6 */
 	uint16_t port;  /* 0: any free one */
@@ -29,6 +30,7 @@ struct address {
 struct address_defaults {
 	enum address_scheme scheme;
 	bool forced; /* the scheme was asked for: another one in the text contradicts it */
+	bool tls;    /* unless the text has a scheme */
 	bool numeric;
 	int family;
 };

@@ -26,6 +26,8 @@ struct reading {
 	const char *source;
 	const char *from;
 	const char **to;
+	const char *tls_option; /* one that only TLS understands, or NULL */
+	bool tls;
 	bool min_clients_given;
 };
 
@@ -142,6 +144,13 @@ static void parse_backend(struct options *options, const char *text)
 	usage_error("'%.200s': this build's backends are %s", text, known);
 }
 
+static enum tls_version parse_tls_version(const char *text)
+{
+	if (strcmp(text, "1.2") != 0 && strcmp(text, "1.3") != 0)
+		usage_error("'%.200s': --tls-min is 1.2 or 1.3", text);
+	return text[2] == '2' ? TLS_1_2 : TLS_1_3;
+}
+
 static void parse_family(struct reading *reading, int family)
 {
 	if (reading->family != AF_UNSPEC && reading->family != family)
@@ -203,6 +212,44 @@ static void set_common(struct reading *reading, int letter, const char *value)
 	}
 }
 
+static void set_tls(struct reading *reading, int letter, const char *value)
+{
+	struct tls_options *tls = &reading->options->tls;
+
+	switch (letter) {
+	case TLS:
+		reading->tls = true;
+		break;
+	case CERT:
+		tls->certificate = value;
+		break;
+	case KEY:
+		tls->key = value;
+		break;
+	case CA:
+		tls->ca = value;
+		break;
+	case INSECURE:
+		tls->insecure = true;
+		break;
+	case SERVER_NAME:
+		tls->server_name = value;
+		break;
+	case CLIENT_CA:
+		tls->client_ca = value;
+		break;
+	case ALPN:
+		tls->alpn = value;
+		break;
+	case TLS_MIN:
+		tls->least = parse_tls_version(value);
+		break;
+	default:
+		set_common(reading, letter, value);
+		break;
+	}
+}
+
 static void set_fanout(struct reading *reading, int letter, const char *value)
 {
 	struct options *options = reading->options;
@@ -234,7 +281,7 @@ static void set_fanout(struct reading *reading, int letter, const char *value)
 		options->hub.replay = parse_size(value, "--replay", (uint64_t)1 << 40);
 		break;
 	default:
-		set_common(reading, letter, value);
+		set_tls(reading, letter, value);
 		break;
 	}
 }
@@ -362,6 +409,17 @@ static void complain_about_option(int result, char **argv, unsigned bits)
 	usage_error("-%c: no such option here", optopt);
 }
 
+/* An option without a letter as it is written. */
+static const char *word_of(int letter)
+{
+	static char word[32];
+
+	for (size_t i = 0; i < CLI_OPTIONS; i++)
+		if (cli_options[i].letter == letter)
+			snprintf(word, sizeof(word), "--%s", cli_options[i].name);
+	return word;
+}
+
 /* Reads options; returns the index of the first operand. */
 static int read_options(struct reading *reading, int argc, char **argv)
 {
@@ -378,6 +436,8 @@ static int read_options(struct reading *reading, int argc, char **argv)
 		if (letter == VERSION) {
 			finish_output(cli_version());
 		}
+		if (letter >= TLS && letter <= CLIENT_CA)
+			reading->tls_option = word_of(letter);
 		if (letter != 'N')
 			set_option(reading, letter, optarg);
 	}
@@ -407,6 +467,7 @@ static void read_target(
 static void set_defaults(const struct reading *reading, struct address_defaults *defaults)
 {
 	defaults->forced = reading->udp || reading->local;
+	defaults->tls = reading->tls;
 	defaults->numeric = reading->numeric;
 	defaults->family = reading->family;
 	if (reading->local)
@@ -508,6 +569,46 @@ static void check_fanout(struct reading *reading)
 		usage_error("--min-clients is more than there are --to");
 }
 
+/* Which roles ask for TLS, and do the options that belong to it? */
+static void check_tls(struct reading *reading)
+{
+	struct options *options = reading->options;
+	const struct tls_options *tls = &options->tls;
+	bool dials = reading->command->bit == CONNECT;
+	bool serves = !dials && !(reading->command->bit == FANOUT && options->to_count);
+	bool names_host = true;
+
+	options->serves_tls = serves && options->address.tls;
+	for (size_t i = 0; i < options->to_count + 2; i++) {
+		const struct address *to = i < options->to_count    ? &options->to[i]
+					   : i == options->to_count ? &options->from
+								    : &options->address;
+
+		if (!to->tls || (to == &options->address && !dials))
+			continue;
+		options->dials_tls = true;
+		names_host = names_host && !address_is_local(to);
+	}
+	if ((options->serves_tls || options->dials_tls) && !tls_is_built_in())
+		usage_error("TLS: this build has none");
+	if (reading->tls && reading->udp)
+		usage_error("--tls contradicts -u: TLS is for streams");
+	if (reading->tls_option && !options->serves_tls && !options->dials_tls)
+		usage_error("%s: no address here asks for TLS", reading->tls_option);
+	if (tls->key && !tls->certificate)
+		usage_error("--key needs --cert");
+	if (tls->client_ca && !options->serves_tls)
+		usage_error("--client-ca: this serves nobody by TLS");
+	if ((tls->ca || tls->insecure || tls->server_name) && !options->dials_tls)
+		usage_error("%s: this dials nobody by TLS", tls->ca         ? "--ca"
+							    : tls->insecure ? "--insecure"
+									    : "--server-name");
+	if (tls->insecure && tls->ca)
+		usage_error("--insecure contradicts --ca");
+	if (options->dials_tls && !names_host && !tls->server_name && !tls->insecure)
+		usage_error("TLS over a Unix socket: --server-name says whom to expect");
+}
+
 /* Reads everything after the command's name; what comes back is ready to run. */
 static void read_command(struct reading *reading, int argc, char **argv)
 {
@@ -545,6 +646,7 @@ static void read_command(struct reading *reading, int argc, char **argv)
 		check_connect(reading);
 	if (reading->command->bit == FANOUT)
 		check_fanout(reading);
+	check_tls(reading);
 }
 
 static const struct cli_command *find_command(const char *name)

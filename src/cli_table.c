@@ -1,6 +1,7 @@
 #include "cli_table.h"
 
 #include "cmd.h"
+#include "tls.h"
 
 #include <stdio.h>
 
@@ -53,6 +54,17 @@ const struct cli_option cli_options[CLI_OPTIONS] = {
 	{ "numeric", 'n', ALL, NULL, "look up no names" },
 	{ "udp", 'u', ALL, NULL, "UDP instead of TCP" },
 	{ "unix", 'U', ALL, NULL, "a Unix socket; with -u, its datagrams" },
+	{ "tls", TLS, ALL, NULL, "TLS over TCP or, with -U, over a Unix stream" },
+	{ "cert", CERT, ALL, "FILE", "our certificate and its chain (PEM)" },
+	{ "key", KEY, ALL, "FILE", "its key, unless that is in the same file" },
+	{ "ca", CA, LISTEN | CONNECT | FANOUT, "FILE|DIR", "trust these, not the system's" },
+	{ "insecure", INSECURE, LISTEN | CONNECT | FANOUT, NULL, "do not check who the server is" },
+	{ "server-name", SERVER_NAME, LISTEN | CONNECT | FANOUT, "NAME",
+		"the name to check, instead of the host's" },
+	{ "client-ca", CLIENT_CA, LISTEN | ECHO | FANOUT, "FILE",
+		"demand a client certificate by one of these" },
+	{ "alpn", ALPN, ALL, "NAMES", "protocols to agree on, by preference: h2,http/1.1" },
+	{ "tls-min", TLS_MIN, ALL, "VERSION", "1.2 or 1.3 at least (1.2)" },
 	{ "idle-timeout", 'i', ALL, "SECS", "close a connection on which nothing moves for SECS" },
 	{ "recv-buffer", 'I', ALL, "SIZE", "SO_RCVBUF (sizes take k, M, G)" },
 	{ "send-buffer", 'O', ALL, "SIZE", "SO_SNDBUF" },
@@ -93,8 +105,8 @@ static void print_command_help(const struct cli_command *command)
 	for (size_t i = 0; i < CLI_OPTIONS; i++)
 		if (cli_options[i].commands == ALL)
 			print_row(&cli_options[i]);
-	printf("\nADDRESS: [tcp:|udp:]HOST:PORT, [V6]:PORT, PORT,\n"
-	       "         unix:PATH, unix:@NAME, unixgram:PATH\n");
+	printf("\nADDRESS: [tcp:|tls:|udp:]HOST:PORT, [V6]:PORT, PORT,\n"
+	       "         [tls:]unix:PATH, [tls:]unix:@NAME, unixgram:PATH\n");
 }
 
 static void print_help(void)
@@ -105,7 +117,7 @@ static void print_help(void)
 		printf("  muxcat %s\n        %s\n", cli_commands[i].synopsis,
 			cli_commands[i].description);
 	printf("\n  muxcat COMMAND --help    the options of a command\n"
-	       "  muxcat --version         the version and the backends of this build\n");
+	       "  muxcat --version         the version, the backends and the TLS library\n");
 }
 
 static void print_backends(const char *before)
@@ -120,7 +132,7 @@ bool cli_version(void)
 {
 	printf("muxcat " MUXCAT_VERSION "\n");
 	print_backends("backends:");
-	printf("TLS: none\n");
+	printf("TLS: %s\n", tls_library());
 	return is_written();
 }
 

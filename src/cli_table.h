@@ -38,6 +38,15 @@ enum {
 	SLOW,
 	STALL,
 	REPLAY,
+	TLS,
+	CERT,
+	KEY,
+	CA,
+	INSECURE,
+	SERVER_NAME,
+	ALPN,
+	TLS_MIN,
+	CLIENT_CA,
 	VERSION,
 };
 
@@ -49,7 +58,7 @@ struct cli_option {
 	const char *help;
 };
 
-enum { CLI_COMMANDS = 4, CLI_OPTIONS = 39 };
+enum { CLI_COMMANDS = 4, CLI_OPTIONS = 48 };
 extern const struct cli_command cli_commands[CLI_COMMANDS];
 extern const struct cli_option cli_options[CLI_OPTIONS];
 

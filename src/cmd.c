@@ -52,6 +52,32 @@ static void report_options(const struct options *options)
 			(double)options->idle_timeout / 1000);
 }
 
+/* The contexts that the addresses of the command line need; false after a reported failure. */
+static bool prepare_tls(struct cmd *cmd)
+{
+	const struct options *options = cmd->options;
+	char fingerprint[TLS_TEXT] = "";
+	char wrong[TLS_TEXT] = "";
+
+	if (options->dials_tls && options->tls.insecure)
+		report_warning("--insecure: nobody checks who the server is");
+	if (options->dials_tls && !(cmd->tls_client = tls_client(&options->tls, wrong))) {
+		report_error("TLS: %s", wrong);
+		return false;
+	}
+	if (options->serves_tls &&
+		!(cmd->tls_server = tls_server(&options->tls, fingerprint, wrong))) {
+		report_error("TLS: %s", wrong);
+		return false;
+	}
+	if ((cmd->tls_client || cmd->tls_server) && tls_key_log())
+		report_warning(
+			"SSLKEYLOGFILE: whoever reads %s can read what is sent", tls_key_log());
+	if (*fingerprint)
+		report_warning("a self-signed certificate, SHA-256 %s", fingerprint);
+	return true;
+}
+
 void cmd_stop(struct cmd *cmd)
 {
 	if (cmd->stopping)
@@ -86,6 +112,8 @@ int cmd_open(struct cmd *cmd, const struct options *options, cmd_stop_fn *stop)
 		return CMD_ERROR;
 	}
 	report_options(options);
+	if (!prepare_tls(cmd))
+		return CMD_ERROR;
 	running = cmd;
 	os_catch_signals(on_signal);
 	return CMD_DONE;
@@ -104,6 +132,8 @@ int cmd_run(struct cmd *cmd)
 		os_die_by(caught);
 	mux_timer_stop(&cmd->grace);
 	mux_free(cmd->mux);
+	tls_context_free(cmd->tls_client);
+	tls_context_free(cmd->tls_server);
 	return cmd->status;
 }
 
@@ -124,12 +154,43 @@ void cmd_stdout_failed(struct cmd *cmd, int error)
 	cmd_fail(cmd, CMD_ERROR);
 }
 
-int cmd_dial_failed(const struct address *address, int error)
+/* ---- dialling ---- */
+
+struct dial *cmd_dial(struct cmd *cmd, const struct address *address, uint64_t deadline,
+	dial_done *done, void *user)
 {
+	struct dial *dial = dial_start(
+		cmd->mux, address, &cmd->options->socket, cmd->tls_client, deadline, done, user);
+
+	if (!dial)
+		report_error("out of memory");
+	return dial;
+}
+
+int cmd_dialled(struct cmd *cmd, const struct address *address, const struct dialled *dialled,
+	struct connection *connection)
+{
+	int error = dialled->error;
+	const char *why = dialled->why;
 	char text[ADDRESS_TEXT];
 
-	report_error("connect %s: %s", address_text(address, text), resolve_error(error));
-	return error == -ETIME ? CMD_TIMED_OUT : CMD_ERROR;
+	if (!error) {
+		error = connection_open(connection, cmd->mux, &dialled->transport);
+		why = os_error(error);
+	}
+	if (!error) {
+		report_connected(connection);
+		return CMD_DONE;
+	}
+	report_error("connect %s: %s", address_text(address, text), why);
+	switch (error) {
+	case -ETIME:
+		return CMD_TIMED_OUT;
+	case TLS_UNTRUSTED:
+		return CMD_UNTRUSTED;
+	default:
+		return CMD_ERROR;
+	}
 }
 
 /* ---- serving ---- */
@@ -138,6 +199,14 @@ static void troubled(struct server *server, int error)
 {
 	(void)server;
 	report_warning("accept: %s; waiting until there is room", os_error(error));
+}
+
+static void rejected(struct server *server, const struct os_address *peer, const char *why)
+{
+	char text[ADDRESS_TEXT];
+
+	(void)server;
+	report_warning("accept %s: %s", address_socket_text(peer, text), why);
 }
 
 static uint16_t port_of(const struct os_address *bound)
@@ -220,6 +289,8 @@ bool cmd_serve(struct cmd *cmd, struct server *server)
 
 	server->max = options->max_conns;
 	server->troubled = troubled;
+	server->rejected = rejected;
+	server->tls = options->address.tls ? cmd->tls_server : NULL;
 	error = server_open(server, cmd->mux, &options->address, &options->socket);
 	if (error) {
 		cmd_listen_failed(cmd, error);
@@ -235,7 +306,7 @@ bool cmd_serve(struct cmd *cmd, struct server *server)
 	return true;
 }
 
-bool cmd_take(struct cmd *cmd, struct server *server, const struct arrival *arrival,
+bool cmd_take(struct cmd *cmd, struct server *server, const struct transport *arrival,
 	struct connection *connection)
 {
 	char text[ADDRESS_TEXT];
@@ -259,7 +330,7 @@ const char *cmd_relay_reason(const struct relay *relay)
 {
 	switch (relay->reason) {
 	case RELAY_FAILED:
-		return os_error(relay->error);
+		return stream_error(relay->failed, relay->error);
 	case RELAY_IDLE:
 		return "idle";
 	default:

@@ -12,7 +12,7 @@
 #include "server.h"
 
 /* Exit status: see "Exit status" in muxcat(1). */
-enum { CMD_DONE, CMD_ERROR, CMD_USAGE, CMD_TIMED_OUT };
+enum { CMD_DONE, CMD_ERROR, CMD_USAGE, CMD_TIMED_OUT, CMD_UNTRUSTED };
 
 /* How long a peer may take to acknowledge the last bytes when we are the first to leave. */
 enum { CMD_PATIENCE = 10 * 1000 };
@@ -34,6 +34,8 @@ typedef void cmd_stop_fn(struct cmd *cmd);
 struct cmd {
 	const struct options *options;
 	struct mux *mux;
+	struct tls_context *tls_client; /* NULL until an address asks for it */
+	struct tls_context *tls_server;
 	int status;
 	bool stopping;
 	/* ---- */
@@ -61,8 +63,19 @@ void cmd_fail(struct cmd *cmd, int status);
 /* Writing to stdout failed: dies by SIGPIPE if its reader is gone, else reports it and fails. */
 void cmd_stdout_failed(struct cmd *cmd, int error);
 
-/* Report that reaching `address` failed (see dial_done); the exit status for it. */
-int cmd_dial_failed(const struct address *address, int error);
+/*
+ * Dial an address of the command line, by TLS where it says so; NULL after a reported failure. See
+ * dial_start.
+ */
+struct dial *cmd_dial(struct cmd *cmd, const struct address *address, uint64_t deadline,
+	dial_done *done, void *user);
+
+/*
+ * Make a connection of what was dialled and report it; or report why there is none, and give the
+ * exit status for it.
+ */
+int cmd_dialled(struct cmd *cmd, const struct address *address, const struct dialled *dialled,
+	struct connection *connection);
 
 /*
  * Open `server`, whose owner and arrived are set; report where it listens, write --port-file, and
@@ -83,7 +96,7 @@ bool cmd_announce(struct cmd *cmd, const struct os_address *bound);
 void cmd_somebody_came(struct cmd *cmd);
 
 /* server_take with its failure reported as a warning; false then. Reports what was accepted. */
-bool cmd_take(struct cmd *cmd, struct server *server, const struct arrival *arrival,
+bool cmd_take(struct cmd *cmd, struct server *server, const struct transport *arrival,
 	struct connection *connection);
 
 /* Why a relay ended, in a few words, for report_closed. Valid until the next call. */

@@ -6,26 +6,19 @@ struct connect {
 	struct dial *dial;
 };
 
-static void dialled(void *user, int error, mux_fd fd, const struct os_address *peer)
+static void dialled(void *user, const struct dialled *dialled)
 {
 	struct connect *connect = user;
 	struct cmd *cmd = &connect->cmd;
-	const struct options *options = cmd->options;
+	struct connection *connection = &connect->join.connection;
 
 	connect->dial = NULL;
-	if (!error) {
-		error = connection_open_socket(
-			&connect->join.connection, cmd->mux, fd, peer, options->address.scheme);
-		if (error)
-			os_close(fd, OS_SOCKET);
-	}
-	if (error) {
-		cmd->status = cmd_dial_failed(&options->address, error);
+	cmd->status = cmd_dialled(cmd, &cmd->options->address, dialled, connection);
+	if (cmd->status)
 		return;
-	}
-	report_connected(&connect->join.connection);
-	if (options->zero)
-		connection_close(&connect->join.connection, 0, NULL);
+	if (cmd->options->zero)
+		/* a TLS server's first words, unread, would make a reset of the close */
+		connection_close(connection, connection->tls ? CMD_PATIENCE : 0, NULL);
 	else
 		cmd_join_start(&connect->join, cmd);
 }
@@ -47,11 +40,9 @@ int cmd_connect(const struct options *options)
 
 	if (status)
 		return status;
-	connect.dial = dial_start(connect.cmd.mux, &options->address, &options->socket,
-		options->timeout, dialled, &connect);
-	if (!connect.dial) {
-		report_error("out of memory");
+	connect.dial =
+		cmd_dial(&connect.cmd, &options->address, options->timeout, dialled, &connect);
+	if (!connect.dial)
 		return CMD_ERROR;
-	}
 	return cmd_run(&connect.cmd);
 }

@@ -59,7 +59,7 @@ static void sent(struct stream *stream, ssize_t result)
 	struct client *client = stream->owner;
 
 	if (result < 0)
-		leave(client, os_error((int)result), 0);
+		leave(client, stream_error(stream, (int)result), 0);
 	else if (client->echo->cmd.stopping)
 		leave(client, "stopped", CMD_PATIENCE);
 	else
@@ -72,7 +72,7 @@ static void received(
 	struct client *client = stream->owner;
 
 	if (n < 0)
-		leave(client, os_error((int)n), 0);
+		leave(client, stream_error(stream, (int)n), 0);
 	else if (n == 0)
 		leave(client, "end of file", 0); /* all is sent, so the close sends our end */
 	else if (client->echo->cmd.options->discard)
@@ -86,7 +86,7 @@ static void idle(struct stream *stream)
 	leave(stream->owner, "idle", 0);
 }
 
-static void arrived(struct server *server, const struct arrival *arrival)
+static void arrived(struct server *server, const struct transport *arrival)
 {
 	struct echo *echo = server->owner;
 	struct client *client = calloc(1, sizeof(*client));

@@ -30,6 +30,7 @@ struct target {
 	struct fanout *fanout;
 	const struct address *address;
 	struct dial *dial;
+	struct client *client; /* what it will be */
 };
 
 struct client {
@@ -113,6 +114,8 @@ static void cut(struct hub_subscriber *subscriber, int error)
 
 	if (client->dialled)
 		client->fanout->cmd.status = CMD_ERROR;
+	const char *why = stream_error(client->connection.stream, error);
+
 	address_socket_text(&client->connection.peer, text);
 	if (error == -ETIME)
 		report("%s: cut off, it took nothing for %g s", text, (double)policy->stall / 1000);
@@ -120,8 +123,8 @@ static void cut(struct hub_subscriber *subscriber, int error)
 		report("%s: cut off, it lags by more than %llu bytes", text,
 			(unsigned long long)policy->queue);
 	else if (client->dialled)
-		report("send %s: %s", text, os_error(error));
-	leave(client, error == -ETIME || error == -ENOBUFS ? "too slow" : os_error(error), 0);
+		report("send %s: %s", text, why);
+	leave(client, error == -ETIME || error == -ENOBUFS ? "too slow" : why, 0);
 }
 
 static void idle(struct stream *stream)
@@ -171,6 +174,7 @@ static void cancel_dials(struct fanout *fanout)
 			continue;
 		dial_cancel(target->dial);
 		target->dial = NULL;
+		free(target->client);
 		if (fanout->cmd.stopping)
 			continue;
 		report_error("connect %s: not there before the input's end",
@@ -198,7 +202,7 @@ static void input_failed(struct fanout *fanout, int error)
 		report_error("stdin: %s", os_error(error));
 	else
 		report_error("recv %s: %s", address_socket_text(&fanout->source.peer, text),
-			os_error(error));
+			stream_error(fanout->input, error));
 	fanout->cmd.status = CMD_ERROR;
 	finish(fanout);
 }
@@ -231,23 +235,17 @@ static void pull(struct fanout *fanout)
 		stream_recv(input, input_received);
 }
 
-static void source_dialled(void *user, int error, mux_fd fd, const struct os_address *peer)
+static void source_dialled(void *user, const struct dialled *dialled)
 {
 	struct fanout *fanout = user;
-	const struct address *from = &fanout->cmd.options->from;
+	struct cmd *cmd = &fanout->cmd;
+	int status = cmd_dialled(cmd, &cmd->options->from, dialled, &fanout->source);
 
 	fanout->source_dial = NULL;
-	if (!error) {
-		error = connection_open_socket(
-			&fanout->source, fanout->cmd.mux, fd, peer, from->scheme);
-		if (error)
-			os_close(fd, OS_SOCKET);
-	}
-	if (error) {
-		cmd_fail(&fanout->cmd, cmd_dial_failed(from, error));
+	if (status) {
+		cmd_fail(cmd, status);
 		return;
 	}
-	report_connected(&fanout->source);
 	fanout->input = fanout->source.stream;
 	fanout->input->owner = fanout;
 	pull(fanout);
@@ -349,7 +347,7 @@ static void subscribe(struct fanout *fanout, struct client *client)
 	pull(fanout);
 }
 
-static void arrived(struct server *server, const struct arrival *arrival)
+static void arrived(struct server *server, const struct transport *arrival)
 {
 	struct fanout *fanout = server->owner;
 	struct client *client = calloc(1, sizeof(*client));
@@ -362,26 +360,20 @@ static void arrived(struct server *server, const struct arrival *arrival)
 		free(client);
 }
 
-static void target_dialled(void *user, int error, mux_fd fd, const struct os_address *peer)
+static void target_dialled(void *user, const struct dialled *dialled)
 {
 	struct target *target = user;
 	struct fanout *fanout = target->fanout;
-	struct client *client = error ? NULL : calloc(1, sizeof(*client));
+	struct client *client = target->client;
+	int status = cmd_dialled(&fanout->cmd, target->address, dialled, &client->connection);
 
 	target->dial = NULL;
-	if (!error && !client)
-		error = -ENOMEM;
-	if (!error)
-		error = connection_open_socket(
-			&client->connection, fanout->cmd.mux, fd, peer, target->address->scheme);
-	if (error) {
-		if (fd >= 0)
-			os_close(fd, OS_SOCKET);
+	target->client = NULL;
+	if (status) {
 		free(client);
-		cmd_fail(&fanout->cmd, cmd_dial_failed(target->address, error));
+		cmd_fail(&fanout->cmd, status);
 		return;
 	}
-	report_connected(&client->connection);
 	client->dialled = true;
 	subscribe(fanout, client);
 }
@@ -396,8 +388,10 @@ static bool dial_targets(struct fanout *fanout)
 
 		target->fanout = fanout;
 		target->address = &options->to[i];
-		target->dial = dial_start(fanout->cmd.mux, target->address, &options->socket,
-			options->timeout, target_dialled, target);
+		target->client = calloc(1, sizeof(*target->client));
+		target->dial = target->client ? cmd_dial(&fanout->cmd, target->address,
+							options->timeout, target_dialled, target)
+					      : NULL;
 		if (!target->dial)
 			return false;
 	}
@@ -426,8 +420,8 @@ static bool open_input(struct fanout *fanout)
 	if (options->broker)
 		return true;
 	if (options->has_from) {
-		fanout->source_dial = dial_start(fanout->cmd.mux, &options->from, &options->socket,
-			options->timeout, source_dialled, fanout);
+		fanout->source_dial = cmd_dial(
+			&fanout->cmd, &options->from, options->timeout, source_dialled, fanout);
 		return fanout->source_dial;
 	}
 

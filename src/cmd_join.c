@@ -58,7 +58,8 @@ static void report_failure(struct cmd_join *join)
 		report_error("stdin: %s", os_error(relay->error));
 	else
 		report_error("%s %s: %s", relay->failed_sending ? "send" : "recv",
-			address_socket_text(&join->connection.peer, text), os_error(relay->error));
+			address_socket_text(&join->connection.peer, text),
+			stream_error(relay->failed, relay->error));
 	join->cmd->status = CMD_ERROR;
 }
 

@@ -137,8 +137,8 @@ static void received(
 		char text[ADDRESS_TEXT];
 
 		report_warning("recv %s: %s", address_socket_text(&client->connection.peer, text),
-			os_error((int)n));
-		leave(client, os_error((int)n), 0);
+			stream_error(stream, (int)n));
+		leave(client, stream_error(stream, (int)n), 0);
 	} else if (n == 0 && !stream->datagram) {
 		client->ended = true;
 		stream_watch_gone(stream, gone);
@@ -248,7 +248,7 @@ static void cut(struct hub_subscriber *subscriber, int error)
 			(double)client->listen->hub.policy.stall / 1000);
 		leave(client, "too slow", 0);
 	} else if (client->ended) {
-		leave(client, os_error(error), 0);
+		leave(client, stream_error(client->connection.stream, error), 0);
 	} else {
 		set_served(client); /* takes no more, but what it has sent comes before its end */
 	}
@@ -261,7 +261,7 @@ static void idle(struct stream *stream)
 
 /* ---- arriving ---- */
 
-static void arrived(struct server *server, const struct arrival *arrival)
+static void arrived(struct server *server, const struct transport *arrival)
 {
 	struct listen_many *listen = server->owner;
 	const struct options *options = listen->cmd.options;

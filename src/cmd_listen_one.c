@@ -16,7 +16,7 @@ static void over(struct cmd_join *join)
 	server_close(&listen->server);
 }
 
-static void arrived(struct server *server, const struct arrival *arrival)
+static void arrived(struct server *server, const struct transport *arrival)
 {
 	struct listen_one *listen = server->owner;
 

@@ -67,7 +67,7 @@ static void report_failure(const struct relayed *pair)
 	address_socket_text(&at->peer, text);
 	if (relay->reason == RELAY_FAILED)
 		report("%s %s: %s", relay->failed_sending ? "send" : "recv", text,
-			os_error(relay->error));
+			stream_error(at->stream, relay->error));
 	else if (options->idle_timeout)
 		report("%s: nothing moved for %g s", text, (double)options->idle_timeout / 1000);
 }
@@ -94,7 +94,7 @@ static void relayed(struct relay *relay)
 	connection_reset(&pair->target, CMD_PATIENCE, target_closed);
 }
 
-static void dialled(void *user, int error, mux_fd fd, const struct os_address *peer)
+static void dialled(void *user, const struct dialled *dialled)
 {
 	struct relayed *pair = user;
 	struct cmd *cmd = &pair->listen->cmd;
@@ -106,22 +106,15 @@ static void dialled(void *user, int error, mux_fd fd, const struct os_address *p
 		.linger = options->linger,
 	};
 
-	pair->dial = NULL;
-	if (!error) {
-		error = connection_open_socket(
-			&pair->target, cmd->mux, fd, peer, options->to->scheme);
-		if (error)
-			os_close(fd, OS_SOCKET);
-	}
-	if (error) {
-		int status = cmd_dial_failed(options->to, error);
+	int status = cmd_dialled(cmd, options->to, dialled, &pair->target);
 
+	pair->dial = NULL;
+	if (status) {
 		if (!options->keep_open)
 			cmd->status = status;
 		connection_reset(&pair->client, 0, client_closed);
 		return;
 	}
-	report_connected(&pair->target);
 	pair->open++;
 	pair->relaying = true;
 	/* a datagram client never ends, and may be forged: it must not keep a socket for ever */
@@ -132,7 +125,7 @@ static void dialled(void *user, int error, mux_fd fd, const struct os_address *p
 	relay_start(&pair->relay, pair->client.stream, pair->target.stream, &policy, relayed, pair);
 }
 
-static void arrived(struct server *server, const struct arrival *arrival)
+static void arrived(struct server *server, const struct transport *arrival)
 {
 	struct listen_relay *listen = server->owner;
 	const struct options *options = listen->cmd.options;
@@ -157,7 +150,7 @@ static void arrived(struct server *server, const struct arrival *arrival)
 	pair->listen = listen;
 	pair->open = 1;
 	list_add(&listen->pairs, &pair->link);
-	pair->dial = dial_start(listen->cmd.mux, options->to, &options->socket, 0, dialled, pair);
+	pair->dial = cmd_dial(&listen->cmd, options->to, 0, dialled, pair);
 	if (!pair->dial)
 		connection_reset(&pair->client, 0, client_closed);
 }

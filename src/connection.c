@@ -1,28 +1,33 @@
 #include "connection.h"
 
-/* Both members of the union begin with their stream. */
-static struct connection *connection_of(struct stream *stream)
-{
-	return container_of(stream, struct connection, u);
-}
-
 static void start(struct connection *connection, struct stream *stream,
 	const struct os_address *peer, enum address_scheme scheme)
 {
 	connection->stream = stream;
+	connection->tls = NULL;
+	stream->holder = connection;
 	connection->peer = *peer;
 	connection->scheme = scheme;
 	connection->opened_at = os_now();
 }
 
-int connection_open_socket(struct connection *connection, struct mux *mux, mux_fd fd,
-	const struct os_address *peer, enum address_scheme scheme)
+int connection_open(
+	struct connection *connection, struct mux *mux, const struct transport *transport)
 {
+	enum address_scheme scheme = transport->scheme;
 	bool datagram = scheme == ADDRESS_UDP || scheme == ADDRESS_UNIXGRAM;
-	int error = stream_open_socket(mux, &connection->u.handle, fd, datagram);
+	int error;
 
-	if (!error)
-		start(connection, &connection->u.handle.stream, peer, scheme);
+	if (transport->tls) {
+		start(connection, tls_stream(transport->tls), transport->peer, scheme);
+		connection->tls = transport->tls;
+		return 0;
+	}
+	error = stream_open_socket(mux, &connection->u.handle, transport->fd, datagram);
+	if (error)
+		os_close(transport->fd, OS_SOCKET);
+	else
+		start(connection, &connection->u.handle.stream, transport->peer, scheme);
 	return error;
 }
 
@@ -35,7 +40,7 @@ void connection_open_peer(struct connection *connection, struct datagram_server 
 
 static void closed_stream(struct stream *stream)
 {
-	struct connection *connection = connection_of(stream);
+	struct connection *connection = stream->holder;
 
 	if (connection->closed)
 		connection->closed(connection);

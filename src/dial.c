@@ -3,6 +3,7 @@
 #include "resolve.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,9 @@ struct dial {
 	struct socket_options options;
 	dial_done *done; /* NULL once it has been called or the dial was cancelled */
 	void *user;
+	struct tls_context *tls;
+	struct tls_stream *handshake; /* with the peer that was reached */
+	struct os_address peer;       /* it */
 	struct resolve *resolve;
 	struct mux_timer deadline;
 	struct mux_timer next; /* starts the first attempt, and each that waits its turn */
@@ -65,6 +69,12 @@ static void close_attempt(struct attempt *attempt)
 	attempt->open = false;
 }
 
+static void close_attempts(struct dial *dial)
+{
+	for (size_t i = 0; i < dial->started; i++)
+		close_attempt(&dial->attempts[i]);
+}
+
 /* Ends everything still under way. The dial lives on until its handles are closed. */
 static void stop(struct dial *dial)
 {
@@ -75,17 +85,63 @@ static void stop(struct dial *dial)
 	if (dial->resolve)
 		resolve_cancel(dial->resolve);
 	dial->resolve = NULL;
-	for (size_t i = 0; i < dial->started; i++)
-		close_attempt(&dial->attempts[i]);
+	close_attempts(dial);
+	if (dial->handshake)
+		stream_reset(tls_stream(dial->handshake), 0, NULL);
+	dial->handshake = NULL;
 }
 
-static void finish(struct dial *dial, int error, mux_fd fd, const struct os_address *peer)
+static void finish(struct dial *dial, const struct dialled *dialled)
 {
 	dial_done *done = dial->done;
 
 	stop(dial);
-	done(dial->user, error, fd, peer);
+	done(dial->user, dialled);
 	free_if_over(dial);
+}
+
+static void fail(struct dial *dial, int error)
+{
+	struct dialled dialled = { .error = error, .why = resolve_error(error) };
+
+	finish(dial, &dialled);
+}
+
+/* ---- the peer that was reached first ---- */
+
+static void shaken_hands(struct tls_stream *tls, int error)
+{
+	struct dial *dial = tls_owner(tls);
+	struct dialled dialled = { error, NULL, { -1, tls, &dial->peer, dial->address.scheme } };
+	char why[TLS_TEXT] = "";
+
+	if (!error)
+		dial->handshake = NULL; /* it is the receiver's */
+	else
+		snprintf(why, sizeof(why), "%s", tls_why(tls));
+	dialled.why = why;
+	finish(dial, &dialled);
+}
+
+static void reached(struct dial *dial, mux_fd fd, const struct os_address *peer)
+{
+	struct dialled dialled = { 0, NULL, { fd, NULL, peer, dial->address.scheme } };
+	const char *host = dial->address.host;
+	int error;
+
+	if (!dial->tls) {
+		finish(dial, &dialled);
+		return;
+	}
+	mux_timer_stop(&dial->next);
+	close_attempts(dial);
+	dial->peer = *peer;
+	dial->handshake =
+		tls_open(dial->tls, dial->mux, fd, *host ? host : NULL, shaken_hands, dial, &error);
+	if (!dial->handshake) {
+		os_close(fd, OS_SOCKET);
+		fail(dial, error);
+	}
 }
 
 static void attempt_done(struct mux_op *op, ssize_t result)
@@ -98,7 +154,7 @@ static void attempt_done(struct mux_op *op, ssize_t result)
 	if (result == 0) {
 		attempt->open = false;
 		dial->open--;
-		finish(dial, 0, mux_detach(&attempt->io), &attempt->to);
+		reached(dial, mux_detach(&attempt->io), &attempt->to);
 		return;
 	}
 	close_attempt(attempt);
@@ -115,7 +171,7 @@ static void attempt_done(struct mux_op *op, ssize_t result)
 	for (size_t i = 0; i < dial->count; i++)
 		if (dial->attempts[i].open)
 			return; /* another may still succeed */
-	finish(dial, dial->error, -1, NULL);
+	fail(dial, dial->error);
 }
 
 static int open_attempt(struct attempt *attempt)
@@ -153,7 +209,7 @@ static void start_attempt(struct dial *dial)
 	for (size_t i = 0; i < dial->count; i++)
 		if (dial->attempts[i].open)
 			return;
-	finish(dial, dial->error, -1, NULL);
+	fail(dial, dial->error);
 }
 
 static int take_addresses(struct dial *dial, const struct os_address *found, size_t count)
@@ -178,7 +234,7 @@ static void resolved(void *user, int error, const struct os_address *found, size
 	if (!error)
 		error = take_addresses(dial, found, count);
 	if (error)
-		finish(dial, error, -1, NULL);
+		fail(dial, error);
 	else
 		start_attempt(dial);
 }
@@ -190,7 +246,7 @@ static void look_up(struct dial *dial)
 	if (!resolve_is_quick(&dial->address)) {
 		dial->resolve = resolve_start(dial->mux, &dial->address, resolved, dial, &error);
 		if (!dial->resolve)
-			finish(dial, error, -1, NULL);
+			fail(dial, error);
 		return;
 	}
 
@@ -209,11 +265,12 @@ static void begin(struct mux_timer *timer)
 
 static void deadline_passed(struct mux_timer *timer)
 {
-	finish(container_of(timer, struct dial, deadline), -ETIME, -1, NULL);
+	fail(container_of(timer, struct dial, deadline), -ETIME);
 }
 
 struct dial *dial_start(struct mux *mux, const struct address *address,
-	const struct socket_options *options, uint64_t deadline, dial_done *done, void *user)
+	const struct socket_options *options, struct tls_context *tls, uint64_t deadline,
+	dial_done *done, void *user)
 {
 	struct dial *dial = calloc(1, sizeof(*dial));
 
@@ -222,6 +279,7 @@ struct dial *dial_start(struct mux *mux, const struct address *address,
 	dial->mux = mux;
 	dial->address = *address;
 	dial->options = *options;
+	dial->tls = address->tls ? tls : NULL;
 	dial->done = done;
 	dial->user = user;
 	mux_hold(mux);

@@ -5,6 +5,7 @@
 #include "address.h"
 #include "hub.h"
 #include "socket.h"
+#include "tls.h"
 
 enum { OPTION_LINGER_UNSET = -2 };
 
@@ -19,6 +20,9 @@ struct options {
 	struct address from; /* fanout --from */
 	bool has_from;
 	struct socket_options socket;
+	struct tls_options tls;
+	bool dials_tls; /* an address to connect to asks for it */
+	bool serves_tls;
 
 	uint64_t idle_timeout; /* milliseconds; 0 none */
 	uint64_t timeout;      /* -w, milliseconds; 0 none */

@@ -68,8 +68,14 @@ static void report_peer(const char *event, const struct connection *connection)
 {
 	char text[ADDRESS_TEXT];
 
-	report_event(1, "%s %s (%s)", event, address_socket_text(&connection->peer, text),
-		address_scheme_name(connection->scheme));
+	address_socket_text(&connection->peer, text);
+	if (connection->tls && verbosity >= 1) {
+		char tls[TLS_TEXT];
+
+		report_event(1, "%s %s (tls: %s)", event, text, tls_describe(connection->tls, tls));
+	} else {
+		report_event(1, "%s %s (%s)", event, text, address_scheme_name(connection->scheme));
+	}
 }
 
 void report_accepted(const struct connection *connection)

@@ -1,18 +1,100 @@
 #include "server.h"
 
 #include <errno.h>
+#include <stdlib.h>
+
+/* How long a client's handshake may take, in milliseconds. */
+enum { HANDSHAKE_LIMIT = 10 * 1000 };
+
+/* A client that has come, and has yet to begin TLS. */
+struct handshake {
+	struct server *server;
+	struct tls_stream *tls;
+	struct os_address peer;
+	struct mux_timer limit;
+	struct list_link link;
+};
 
 static bool is_full(const struct server *server)
 {
 	return server->max && server->count >= server->max;
 }
 
+/* One more at the same time. */
+static void count(struct server *server)
+{
+	server->count++;
+	if (is_full(server) && !server->is_datagram)
+		listener_pause(&server->listener);
+}
+
+static void end_handshake(struct handshake *handshake)
+{
+	mux_timer_stop(&handshake->limit);
+	list_remove(&handshake->link);
+	server_leave(handshake->server);
+	free(handshake);
+}
+
+static void reject(struct handshake *handshake, const char *why)
+{
+	struct tls_stream *tls = handshake->tls;
+
+	handshake->server->rejected(handshake->server, &handshake->peer, why);
+	stream_reset(tls_stream(tls), 0, NULL);
+	end_handshake(handshake);
+}
+
+static void handshake_over(struct tls_stream *tls, int error)
+{
+	struct handshake *handshake = tls_owner(tls);
+	struct server *server = handshake->server;
+	struct os_address peer = handshake->peer;
+	struct transport arrival = { -1, tls, &peer, server->scheme };
+
+	if (error) {
+		reject(handshake, tls_why(tls));
+		return;
+	}
+	end_handshake(handshake);
+	server->arrived(server, &arrival);
+}
+
+static void handshake_stalled(struct mux_timer *timer)
+{
+	reject(container_of(timer, struct handshake, limit), "its TLS handshake takes too long");
+}
+
+static void begin_handshake(struct server *server, const struct transport *arrival)
+{
+	struct handshake *handshake = calloc(1, sizeof(*handshake));
+	int error = -ENOMEM;
+
+	if (handshake)
+		handshake->tls = tls_open(server->tls, server->mux, arrival->fd, NULL,
+			handshake_over, handshake, &error);
+	if (!handshake || !handshake->tls) {
+		server->rejected(server, arrival->peer, os_error(error));
+		server_refuse(server, arrival);
+		free(handshake);
+		return;
+	}
+	handshake->server = server;
+	handshake->peer = *arrival->peer;
+	list_add(&server->handshakes, &handshake->link);
+	mux_timer_start(server->mux, &handshake->limit, HANDSHAKE_LIMIT, handshake_stalled);
+	count(server);
+}
+
 static void stream_accepted(struct listener *listener, mux_fd fd, const struct os_address *peer)
 {
 	struct server *server = listener->owner;
-	struct arrival arrival = { fd, peer };
+	struct transport arrival = { fd, NULL, peer, server->scheme };
 
-	server->arrived(server, &arrival);
+	if (server->tls)
+		begin_handshake(server, &arrival);
+	else
+		server->arrived(server, &arrival);
 }
 
 static void listener_in_trouble(struct listener *listener, int error)
@@ -25,7 +107,7 @@ static void listener_in_trouble(struct listener *listener, int error)
 static void datagram_from_stranger(struct datagram_server *datagrams, const struct os_address *peer)
 {
 	struct server *server = datagrams->owner;
-	struct arrival arrival = { -1, peer };
+	struct transport arrival = { -1, NULL, peer, server->scheme };
 
 	if (!server->stopped && !is_full(server))
 		server->arrived(server, &arrival);
@@ -60,29 +142,29 @@ const struct os_address *server_bound(const struct server *server, size_t index)
 	return index < server->listener.count ? &server->listener.sockets[index].bound : NULL;
 }
 
-int server_take(struct server *server, const struct arrival *arrival, struct connection *connection)
+int server_take(
+	struct server *server, const struct transport *arrival, struct connection *connection)
 {
 	if (server->is_datagram) {
 		connection_open_peer(connection, &server->datagrams, arrival->peer, server->scheme);
 	} else {
-		int error = connection_open_socket(
-			connection, server->mux, arrival->fd, arrival->peer, server->scheme);
+		int error = connection_open(connection, server->mux, arrival);
 
-		if (error) {
-			os_close(arrival->fd, OS_SOCKET);
+		if (error)
 			return error;
-		}
 	}
-	server->count++;
-	if (is_full(server) && !server->is_datagram)
-		listener_pause(&server->listener);
+	count(server);
 	return 0;
 }
 
-void server_refuse(struct server *server, const struct arrival *arrival)
+void server_refuse(struct server *server, const struct transport *arrival)
 {
 	if (server->is_datagram)
 		return;
+	if (arrival->tls) {
+		stream_reset(tls_stream(arrival->tls), 0, NULL);
+		return;
+	}
 	os_reset_on_close(arrival->fd, true); /* it shall not take this for an end */
 	os_close(arrival->fd, OS_SOCKET);
 }
@@ -97,6 +179,12 @@ void server_leave(struct server *server)
 void server_stop(struct server *server)
 {
 	server->stopped = true;
+	list_each(link, server->handshakes) {
+		struct handshake *handshake = container_of(link, struct handshake, link);
+
+		stream_reset(tls_stream(handshake->tls), 0, NULL);
+		end_handshake(handshake);
+	}
 	if (server->is_datagram)
 		datagram_server_stop(&server->datagrams);
 	else

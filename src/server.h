@@ -7,17 +7,16 @@
 #define MUXCAT_SERVER_H
 
 #include "connection.h"
+#include "list.h"
 #include "listener.h"
 
 struct server;
 
-struct arrival {
-	mux_fd fd; /* of a stream; -1 for datagrams */
-	const struct os_address *peer;
-};
-
 /* Somebody has come: the receiver calls server_take or server_refuse, once. */
-typedef void server_arrived(struct server *server, const struct arrival *arrival);
+typedef void server_arrived(struct server *server, const struct transport *arrival);
+
+/* Somebody's handshake has failed, and why. */
+typedef void server_rejected(struct server *server, const struct os_address *peer, const char *why);
 
 /* Accepting has to wait for want of descriptors or memory; it goes on by itself. */
 typedef void server_troubled(struct server *server, int error);
@@ -26,12 +25,15 @@ struct server {
 	void *owner;
 	server_arrived *arrived;
 	server_troubled *troubled;
-	size_t max;   /* connections at the same time, 0 any number */
-	size_t count; /* connections taken and not left */
+	server_rejected *rejected;
+	struct tls_context *tls; /* every client has to begin it; NULL: none */
+	size_t max;              /* connections at the same time, 0 any number */
+	size_t count;            /* connections taken and not left, and handshakes under way */
 	/* ---- */
 	struct mux *mux;
 	enum address_scheme scheme;
 	struct listener listener;
+	struct list_link *handshakes;
 	struct datagram_server datagrams;
 	bool is_datagram;
 	bool stopped;
@@ -49,8 +51,8 @@ const struct os_address *server_bound(const struct server *server, size_t index)
 
 /* Make the arrival a connection, in the caller's memory; server_leave when it has been closed. */
 int server_take(
-	struct server *server, const struct arrival *arrival, struct connection *connection);
-void server_refuse(struct server *server, const struct arrival *arrival);
+	struct server *server, const struct transport *arrival, struct connection *connection);
+void server_refuse(struct server *server, const struct transport *arrival);
 void server_leave(struct server *server);
 
 /* Take no more arrivals. A stream server's sockets are closed, a Unix socket's file is removed. */

@@ -132,6 +132,11 @@ static bool handle_is_gone(const struct stream *stream)
 	return os_peer_is_gone(handle_of(stream)->in.fd);
 }
 
+static mux_fd handle_socket(const struct stream *stream)
+{
+	return handle_of(stream)->in.fd;
+}
+
 static const struct stream_kind socket_kind = {
 	.recv = handle_recv,
 	.send = handle_send,
@@ -142,6 +147,7 @@ static const struct stream_kind socket_kind = {
 	.sending = handle_sending,
 	.unsent = handle_unsent,
 	.is_gone = handle_is_gone,
+	.socket = handle_socket,
 };
 
 static struct stdio_stream *stdio_of(struct stream *stream)
@@ -341,7 +347,7 @@ void stream_watch_gone(struct stream *stream, stream_gone *gone)
 {
 	if (!stream->kind->is_gone || mux_timer_armed(&stream->timer))
 		return;
-	os_keep_asking(handle_of(stream)->in.fd);
+	os_keep_asking(stream->kind->socket(stream));
 	stream->gone = gone;
 	mux_timer_start(stream->mux, &stream->timer, GONE_STEP, gone_check);
 }
@@ -356,8 +362,13 @@ void stream_close(struct stream *stream, stream_closed *closed)
 
 void stream_reset_at_exit(struct stream *stream, bool reset)
 {
-	if (stream->kind == &socket_kind)
-		os_reset_on_close(handle_of(stream)->in.fd, reset);
+	if (stream->kind->socket)
+		os_reset_on_close(stream->kind->socket(stream), reset);
+}
+
+const char *stream_error(const struct stream *stream, int error)
+{
+	return stream->kind->error ? stream->kind->error(stream, error) : os_error(error);
 }
 
 /* ---- the gentle close ---- */

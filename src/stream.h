@@ -27,7 +27,8 @@ typedef void stream_gone(struct stream *stream);
 
 /*
  * What is under a stream provides: each as the stream_ function of its name. `unsent` is the bytes
- * that the peer has not acknowledged. What comes of recv and send goes to stream_report_*.
+ * that the peer has not acknowledged, `socket` the one below; it, is_gone and error may be NULL. What
+ * comes of recv and send goes to stream_report_*.
  */
 struct stream_kind {
 	void (*recv)(struct stream *stream);
@@ -40,6 +41,8 @@ struct stream_kind {
 	size_t (*sending)(const struct stream *stream);
 	size_t (*unsent)(const struct stream *stream);
 	bool (*is_gone)(const struct stream *stream);
+	mux_fd (*socket)(const struct stream *stream);
+	const char *(*error)(const struct stream *stream, int error);
 };
 
 void stream_report_received(
@@ -53,6 +56,7 @@ struct stream {
 	const struct stream_kind *kind;
 	struct mux *mux;
 	void *owner;
+	void *holder; /* what this stream was made for: the connection's */
 	stream_received *received;
 	stream_sent *sent;
 	stream_closed *closed;
@@ -148,6 +152,9 @@ void stream_reset(struct stream *stream, uint64_t patience, stream_closed *close
  * long as something is still to be written.
  */
 void stream_reset_at_exit(struct stream *stream, bool reset);
+
+/* An error of this stream, in words. Valid until the next call. */
+const char *stream_error(const struct stream *stream, int error);
 
 /* stdin is a terminal. */
 bool stream_input_is_terminal(void);

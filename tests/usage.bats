@@ -287,7 +287,16 @@ letters() {
 	equal "$stderr" ""
 	[[ ${lines[0]} =~ ^muxcat\ [0-9]+\.[0-9]+ ]]
 	equal "${lines[1]/ (--edge)/}" "backends: ${backends[*]}"
-	grep -q TLS <<<"$output"
+	[[ ${lines[2]} == "TLS: none" || ${lines[2]} == "TLS: OpenSSL 3."* ]]
+}
+
+@test "a build without TLS says so" {
+	[[ $("$MUXCAT" --version) == *"TLS: none"* ]] || skip "this build has TLS"
+	local what
+	for what in "connect --tls h 1" "connect tls:h:1" "listen --tls 0" "echo tls:0" "fanout --to tls:h:1"; do
+		run -2 mc $what
+		equal "$what: $output" "$what: muxcat: TLS: this build has none"
+	done
 }
 
 @test "help that cannot be written is an error" {

@@ -1,4 +1,4 @@
-"""eof_case.py ROLE DIRECTION OTHER: one case of the end-of-file matrix.
+"""eof_case.py ROLE DIRECTION OTHER [tls]: one case of the end-of-file matrix.
 
 Data, one byte at a time, and then EOF pass in DIRECTION, whatever the other way is doing.
 ROLE       connect, listen
@@ -101,8 +101,8 @@ def check(joined, way, other, state):
 
 
 def main():
-	role, direction, state = sys.argv[1:]
-	with Joined(role) as joined:
+	role, direction, state = sys.argv[1:4]
+	with Joined(role, tls=sys.argv[4:] == ["tls"]) as joined:
 		ways = [In(joined), Out(joined)]
 		if direction == "out":
 			ways.reverse()

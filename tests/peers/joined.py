@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 
+from tls_socket import TlsSocket, path
+
 PATIENCE = float(os.environ.get("PATIENCE", "60"))
 WINDOWS = bool(os.environ.get("MUXCAT_EXE"))  # under Wine
 STOP = signal.SIGINT if WINDOWS else signal.SIGTERM  # Windows has Ctrl-C
@@ -51,6 +53,8 @@ def read_port(path):
 
 
 def ready(file, how):
+	if isinstance(file, TlsSocket) and how == "read" and file.has_received():
+		return
 	reading, writing = ([file], []) if how == "read" else ([], [file])
 	found = select.select(reading, writing, [], PATIENCE)
 	require(found[0] or found[1], "nothing to %s in %g seconds" % (how, PATIENCE))
@@ -62,7 +66,12 @@ class Joined:
 	stdin and stdout: PIPE unless given; .stdin and .stdout are then raw, unbuffered files.
 	"""
 
-	def __init__(self, role, *options, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **rest):
+	def __init__(self, role, *options, stdin=subprocess.PIPE, stdout=subprocess.PIPE, tls=False,
+			**rest):
+		if tls:
+			options += ("--tls", *(["--ca", path("ca.pem"), "--server-name", "localhost"]
+				if role == "connect" else ["--cert", path("good.pem")]))
+
 		def start(*args):
 			self.process = subprocess.Popen(muxcat(role, *options, *args), bufsize=0,
 				stdin=stdin, stdout=stdout, **rest)
@@ -74,6 +83,8 @@ class Joined:
 			self.__exit__()
 			raise
 		self.socket.settimeout(PATIENCE)
+		if tls:
+			self.socket = TlsSocket(self.socket, role == "connect")
 		self.stdin, self.stdout = self.process.stdin, self.process.stdout
 
 	def join(self, role, start):

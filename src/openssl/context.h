@@ -1,0 +1,27 @@
+/* What the streams of a context share. */
+#ifndef MUXCAT_OPENSSL_CONTEXT_H
+#define MUXCAT_OPENSSL_CONTEXT_H
+
+#include "library.h"
+#include "tls.h"
+
+#include <stdio.h>
+
+struct tls_context {
+	SSL_CTX *ssl;
+	bool is_server;
+	bool insecure;
+	char *server_name;     /* to check instead of the host; NULL: none */
+	struct mux_buf *plain; /* lent to receivers, as the loop's own */
+	FILE *keys;            /* SSLKEYLOGFILE, or NULL */
+	unsigned char alpn[256];
+	size_t alpn_length;
+};
+
+/* The reason that OpenSSL gives first for what has just failed. Valid until the next call. */
+const char *openssl_reason(void);
+
+/* Have `context` present a certificate made for this run; false and openssl_reason. */
+bool certificate_make(SSL_CTX *context, char *fingerprint);
+
+#endif

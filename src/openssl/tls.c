@@ -1,0 +1,393 @@
+/*
+ * A stream over a stream. OpenSSL reads and writes through a BIO that never waits: it takes from
+ * what the lower stream has received, where it lies, and appends to what is to be sent. So there is
+ * one copy of each byte beside OpenSSL's own, and nothing here knows a socket or a backend.
+ *
+ * Plaintext is decrypted into the context's buffer when somebody asks for it; what nobody asks for
+ * stays encrypted, and then nothing more is received: back-pressure, as below.
+ */
+#include "tls_stream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	RECORD = 16 * 1024,    /* the plaintext of a record at most (RFC 8446, section 5.1) */
+	PIECE = 4 * RECORD,    /* encrypted, or decrypted, before it moves on */
+	OVERHEAD = 512,        /* of a piece, or of a few words of the handshake */
+	LAST_WORDS_WAIT = 1000 /* milliseconds for close_notify or an alert to leave */
+};
+
+static struct tls_stream *tls_of(const struct stream *stream)
+{
+	return container_of(stream, struct tls_stream, stream);
+}
+
+/* ---- sending what is encrypted ---- */
+
+static void lower_sent(struct stream *lower, ssize_t result);
+
+void tls_flush(struct tls_stream *tls)
+{
+	struct mux_buf *out = tls->out;
+
+	if (!out || tls->lower->sending || tls->out_error)
+		return;
+	tls->out = NULL;
+	stream_send(tls->lower, out, out->data, tls->out_length, lower_sent);
+	tls->out_length = 0;
+	mux_buf_unref(out);
+}
+
+/* One piece of the outstanding send. */
+static void encrypt(struct tls_stream *tls)
+{
+	size_t length = tls->left < PIECE ? tls->left : PIECE;
+
+	openssl.ERR_clear_error();
+	if (!tls_make_room(tls, length + OVERHEAD) ||
+		openssl.SSL_write(tls->ssl, tls->data, (int)length) != (int)length) {
+		snprintf(tls->why, sizeof(tls->why), "TLS: %.200s", openssl_reason());
+		tls->out_error = TLS_FAILED;
+		tls_turn_soon(tls);
+		return;
+	}
+	tls->piece = length;
+	tls->data += length;
+	tls->left -= length;
+	tls_flush(tls);
+}
+
+static void end_send(struct tls_stream *tls, ssize_t result)
+{
+	mux_buf_unref(tls->plain);
+	tls->plain = NULL;
+	stream_report_sent(&tls->stream, tls->gone, result);
+}
+
+static void close_lower(struct tls_stream *tls);
+
+static void lower_sent(struct stream *lower, ssize_t result)
+{
+	struct tls_stream *tls = lower->owner;
+
+	if (result < 0)
+		tls->out_error = (int)result;
+	else
+		tls_flush(tls);
+	if (lower->sending)
+		return;
+	if (tls->stream.closing) {
+		close_lower(tls);
+		return;
+	}
+	if (result < 0 && !tls->established) {
+		tls_turn_soon(tls);
+		return;
+	}
+	if (tls->shutting && result >= 0)
+		stream_shutdown(lower);
+	if (!tls->stream.sending)
+		return;
+	if (result < 0) {
+		end_send(tls, result);
+		return;
+	}
+	tls->gone += tls->piece;
+	tls->piece = 0;
+	if (tls->left)
+		encrypt(tls);
+	else
+		end_send(tls, (ssize_t)tls->gone);
+}
+
+static void tls_send(
+	struct stream *stream, struct mux_buf *buf, const unsigned char *data, size_t length)
+{
+	struct tls_stream *tls = tls_of(stream);
+
+	tls->plain = mux_buf_ref(buf);
+	tls->data = data;
+	tls->left = length;
+	tls->piece = tls->gone = 0;
+	if (tls->out_error)
+		tls_turn_soon(tls);
+	else
+		encrypt(tls);
+}
+
+/* ---- receiving ---- */
+
+static void lower_received(
+	struct stream *lower, struct mux_buf *buf, const unsigned char *data, ssize_t n);
+
+void tls_ask_for_more(struct tls_stream *tls)
+{
+	if (!tls->lower->receiving && !tls->in_ended && !tls->in_error)
+		stream_recv(tls->lower, lower_received);
+}
+
+/* SSL_read brought nothing: is that the end, an error, or only not yet? */
+static void inspect(struct tls_stream *tls, int result)
+{
+	unsigned long error = openssl.ERR_peek_error();
+
+	tls->has_end = true;
+	switch (openssl.SSL_get_error(tls->ssl, result)) {
+	case SSL_ERROR_WANT_READ:
+		tls->end = tls->in_error;
+		tls->has_end = tls->in_error != 0;
+		break;
+	case SSL_ERROR_ZERO_RETURN:
+		tls->end = 0;
+		break;
+	default:
+		tls->end = TLS_FAILED;
+		if (ERR_GET_LIB(error) == ERR_LIB_SSL &&
+			ERR_GET_REASON(error) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
+			tls->end = TLS_TRUNCATED;
+		snprintf(tls->why, sizeof(tls->why), "TLS: %.200s", openssl_reason());
+		break;
+	}
+}
+
+/* Decrypts as much as there is into the context's buffer, and returns how much that is. */
+static size_t decrypt(struct tls_stream *tls)
+{
+	struct mux_buf *plain = tls->context->plain;
+	size_t length = 0;
+
+	openssl.ERR_clear_error();
+	while (length + RECORD <= plain->size) {
+		int n = openssl.SSL_read(tls->ssl, plain->data + length, RECORD);
+
+		if (n <= 0) {
+			inspect(tls, n);
+			break;
+		}
+		length += (size_t)n;
+	}
+	tls_flush(tls); /* an answer to what was no data, or an alert */
+	return length;
+}
+
+static bool provide_buffer(struct tls_context *context)
+{
+	if (context->plain && context->plain->refs > 1) { /* somebody keeps it */
+		mux_buf_unref(context->plain);
+		context->plain = NULL;
+	}
+	if (!context->plain)
+		context->plain = mux_buf_new(PIECE);
+	return context->plain;
+}
+
+/* Called from the loop alone. */
+static void receive(struct tls_stream *tls)
+{
+	struct stream *stream = &tls->stream;
+
+	tls->receiving = true;
+	while (stream->receiving && !stream->closing) {
+		size_t n = 0;
+
+		if (!provide_buffer(tls->context)) {
+			tls->has_end = true;
+			tls->end = -ENOMEM;
+		}
+		if (!tls->has_end)
+			n = decrypt(tls);
+		if (n)
+			stream_report_received(
+				stream, tls->context->plain, tls->context->plain->data, (ssize_t)n);
+		else if (tls->has_end)
+			stream_report_received(stream, NULL, NULL, tls->end);
+		else
+			break;
+	}
+	tls->receiving = false;
+	if (stream->receiving && !stream->closing)
+		tls_ask_for_more(tls);
+}
+
+static void lower_received(
+	struct stream *lower, struct mux_buf *buf, const unsigned char *data, ssize_t n)
+{
+	struct tls_stream *tls = lower->owner;
+
+	if (n > 0) {
+		tls->in = mux_buf_ref(buf);
+		tls->in_data = data;
+		tls->in_left = (size_t)n;
+	} else if (n == 0) {
+		tls->in_ended = true;
+	} else {
+		tls->in_error = (int)n;
+	}
+	if (tls->established)
+		receive(tls);
+	else
+		tls_handshake(tls);
+	if (tls->in) { /* nobody wants it now: it may lie for long */
+		struct mux_buf *kept = mux_buf_keep(tls->in, &tls->in_data, tls->in_left);
+
+		if (kept) {
+			mux_buf_unref(tls->in);
+			tls->in = kept;
+		}
+	}
+}
+
+static void tls_recv(struct stream *stream)
+{
+	struct tls_stream *tls = tls_of(stream);
+
+	if (tls->receiving)
+		return;
+	if (tls->in_left || tls->has_end || tls->in_ended || tls->in_error ||
+		openssl.SSL_has_pending(tls->ssl))
+		tls_turn_soon(tls);
+	else
+		tls_ask_for_more(tls);
+}
+
+static void tls_stop_recv(struct stream *stream)
+{
+	stream_stop_recv(tls_of(stream)->lower);
+}
+
+static void turn(struct mux_timer *timer)
+{
+	struct tls_stream *tls = container_of(timer, struct tls_stream, turn);
+
+	if (tls->stream.closing) { /* the last words have not gone in time */
+		close_lower(tls);
+		return;
+	}
+	if (!tls->established) {
+		tls_handshake(tls);
+		return;
+	}
+	if (tls->out_error && tls->stream.sending)
+		end_send(tls, tls->out_error);
+	if (!tls->stream.closing)
+		receive(tls);
+}
+
+void tls_turn_soon(struct tls_stream *tls)
+{
+	mux_timer_start(tls->stream.mux, &tls->turn, 0, turn);
+}
+
+/* ---- the end ---- */
+
+static void tls_shutdown(struct stream *stream)
+{
+	struct tls_stream *tls = tls_of(stream);
+
+	tls->shutting = true;
+	if (tls->out_error)
+		return;
+	openssl.ERR_clear_error();
+	openssl.SSL_shutdown(tls->ssl);
+	tls_flush(tls);
+}
+
+static void lower_closed(struct stream *lower)
+{
+	struct tls_stream *tls = lower->owner;
+
+	openssl.SSL_free(tls->ssl);
+	mux_buf_unref(tls->in);
+	mux_buf_unref(tls->out);
+	mux_buf_unref(tls->plain);
+	if (tls->stream.closed)
+		tls->stream.closed(&tls->stream);
+	free(tls);
+}
+
+static void close_lower(struct tls_stream *tls)
+{
+	mux_timer_stop(&tls->turn);
+	if (tls->stream.reset)
+		stream_reset(tls->lower, 0, lower_closed);
+	else
+		stream_close(tls->lower, lower_closed);
+}
+
+/* A stream that is cut short gets no close_notify. */
+static void tls_close(struct stream *stream)
+{
+	struct tls_stream *tls = tls_of(stream);
+	bool cut_short = stream->reset || stream->sending;
+
+	stream_stop_recv(tls->lower);
+	if (tls->established && !cut_short && !stream->shut)
+		tls_shutdown(stream);
+	if (cut_short || !tls->lower->sending)
+		close_lower(tls);
+	else
+		mux_timer_start(stream->mux, &tls->turn, LAST_WORDS_WAIT, turn);
+}
+
+/* ---- the other things that a stream is asked ---- */
+
+static uint64_t tls_moved_at(const struct stream *stream)
+{
+	return stream_moved_at(tls_of(stream)->lower);
+}
+
+static size_t tls_sending(const struct stream *stream)
+{
+	return tls_of(stream)->gone;
+}
+
+static size_t tls_unsent(const struct stream *stream)
+{
+	const struct tls_stream *tls = tls_of(stream);
+
+	if (tls->lower->sending || tls->out_length)
+		return 1; /* at least */
+	return tls->lower->kind->unsent(tls->lower);
+}
+
+static bool tls_is_gone(const struct stream *stream)
+{
+	const struct stream *lower = tls_of(stream)->lower;
+
+	return lower->kind->is_gone && lower->kind->is_gone(lower);
+}
+
+static mux_fd tls_socket(const struct stream *stream)
+{
+	const struct stream *lower = tls_of(stream)->lower;
+
+	return lower->kind->socket ? lower->kind->socket(lower) : -1;
+}
+
+static const char *tls_error(const struct stream *stream, int error)
+{
+	switch (error) {
+	case TLS_TRUNCATED:
+		return "cut short: the end came without TLS's close_notify";
+	case TLS_FAILED:
+		return tls_of(stream)->why;
+	default:
+		return os_error(error);
+	}
+}
+
+const struct stream_kind tls_kind = {
+	.recv = tls_recv,
+	.send = tls_send,
+	.stop_recv = tls_stop_recv,
+	.shutdown = tls_shutdown,
+	.close = tls_close,
+	.moved_at = tls_moved_at,
+	.sending = tls_sending,
+	.unsent = tls_unsent,
+	.is_gone = tls_is_gone,
+	.socket = tls_socket,
+	.error = tls_error,
+};
