@@ -104,6 +104,7 @@ check-windows: ; $(Q)scripts/deps.sh check && scripts/check.sh windows
 
 asan: ; $(Q)scripts/deps.sh check && scripts/check.sh asan
 tsan: ; $(Q)scripts/deps.sh check && scripts/check.sh tsan
+fuzz: ; $(Q)scripts/deps.sh check && scripts/fuzz.sh
 lint: ; $(Q)scripts/deps.sh lint && scripts/lint.sh
 
 quickstart: ; $(Q)scripts/deps.sh build && $(MAKE) --no-print-directory && scripts/quickstart.sh $(B)/muxcat
@@ -125,5 +126,5 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all windows test-programs check check-no-tls check-windows asan tsan lint quickstart install uninstall clean force
+.PHONY: all windows test-programs check check-no-tls check-windows asan tsan fuzz lint quickstart install uninstall clean force
 .DELETE_ON_ERROR:

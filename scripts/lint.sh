@@ -7,7 +7,7 @@ shopt -s nullglob
 
 posix=(src/*.c src/posix/*.c src/openssl/*.c src/no_openssl/*.c)
 windows=(src/windows/*.c tests/wine/give.c)
-tests=(tests/*.c tests/unit/*.c tests/wine/handles_only.c)
+tests=(tests/*.c tests/unit/*.c tests/fuzz/*.c tests/wine/handles_only.c)
 failed=()
 
 # `look NAME COMMAND...`: one tool; what it prints is shown only if it fails.
@@ -68,7 +68,7 @@ look "clang-tidy, Windows" tidy "" "$mingw" "${windows[@]}"
 # cmocka's assertions do not return when they fail, which the analyzer does not know; and a string in
 # a table may be longer than a line
 not_in_tests="-clang-analyzer-core.*,-bugprone-suspicious-missing-comma"
-[ ${#tests[@]} = 0 ] || look "clang-tidy, tests" tidy "$not_in_tests" "-Isrc/posix" "${tests[@]}"
+[ ${#tests[@]} = 0 ] || look "clang-tidy, tests" tidy "$not_in_tests" "-Isrc/posix -Itests/unit" "${tests[@]}"
 look cppcheck check_with_cppcheck -Isrc/posix "${posix[@]}"
 look "cppcheck, Windows" check_with_cppcheck -Isrc/windows --platform=win64 -D_WIN32 "${windows[@]}"
 # shellcheck disable=SC2086 # lists of words

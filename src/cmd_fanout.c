@@ -304,16 +304,15 @@ static void received(
 {
 	struct client *client = client_of(stream);
 
-	if (n < 0) {
+	bool end = n == STREAM_TRUNCATED || (n == 0 && !stream->datagram);
+
+	if (n < 0 && !end) {
 		hub_unsubscribe(&client->subscriber);
 		cut(&client->subscriber, (int)n);
 		return;
 	}
-
-	bool end = n == 0 && !stream->datagram;
-
 	if (is_broker(client->fanout))
-		pass_on(client, buf, data, (size_t)n, end);
+		pass_on(client, buf, data, n > 0 ? (size_t)n : 0, end);
 	if (client->leaving)
 		return;
 	if (end) /* it may still listen, or have left */

@@ -138,8 +138,10 @@ static void received(
 
 		report_warning("recv %s: %s", address_socket_text(&client->connection.peer, text),
 			stream_error(stream, (int)n));
+	}
+	if (n < 0 && n != STREAM_TRUNCATED) {
 		leave(client, stream_error(stream, (int)n), 0);
-	} else if (n == 0 && !stream->datagram) {
+	} else if (n < 0 || (n == 0 && !stream->datagram)) {
 		client->ended = true;
 		stream_watch_gone(stream, gone);
 		leave_if_done(client);

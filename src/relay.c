@@ -182,7 +182,8 @@ static void received(
 		/*
 		 * nothing more will be answered either: let what is under way to `from` end there
 		 */
-		relay_drain(relay);
+		if (n != STREAM_TRUNCATED)
+			relay_drain(relay);
 		end_flow(flow);
 	} else if (!flow->to || (n == 0 && !flow->to->datagram)) {
 		pull(flow);

@@ -15,6 +15,12 @@
 struct stream;
 
 /*
+ * The input has ended without the sign that it was complete (TLS's close_notify), as when somebody
+ * else has ended it. Unlike any other error of a receive it leaves the output as it was.
+ */
+enum { STREAM_TRUNCATED = -20001 };
+
+/*
  * n > 0: `data` holds n bytes in `buf`, lent as in mux_recv. n < 0: an error. 0: the end, or on a
  * datagram stream an empty datagram (there is no end).
  */

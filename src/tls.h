@@ -16,11 +16,10 @@ struct tls_stream;
 
 enum { TLS_TEXT = 320 };
 
-/* What a handshake or a stream fails with, beside a negative errno of what is below. */
+/* What a handshake or a stream fails with, beside a negative errno of what is below, and STREAM_TRUNCATED. */
 enum {
-	TLS_UNTRUSTED = -20001, /* the peer's certificate does not hold */
-	TLS_FAILED = -20002,    /* the peer, or what it sent, was refused */
-	TLS_TRUNCATED = -20003, /* a stream's end without close_notify */
+	TLS_UNTRUSTED = -20002, /* the peer's certificate does not hold */
+	TLS_FAILED = -20003,    /* the peer, or what it sent, was refused */
 };
 
 enum tls_version { TLS_1_2, TLS_1_3 };

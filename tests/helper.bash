@@ -32,6 +32,7 @@ teardown() {
 		wait "$pid" 2>/dev/null || true
 	done
 	[ -z "${has_own_wine:-}" ] || end_wine
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || tail -n 5 ./*err* 2>/dev/null || true # of a test that failed
 	# what a sanitizer has to say fails the test
 	if grep -lE 'ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:' ./*err* 2>/dev/null; then
 		cat ./*err*

@@ -210,8 +210,8 @@ same_size() {
 @test "ncat as the server: the same" {
 	small >sent
 	free=$(python3 -B "$BATS_TEST_DIRNAME/peers/listen_peer.py" free)
-	ncat --ssl --ssl-cert "$CERTIFICATES/good.crt" --ssl-key "$CERTIFICATES/good.key" -l 127.0.0.1 "$free" \
-		</dev/null >got 3>&- &
+	ncat --ssl --ssl-cert "$CERTIFICATES/good.crt" --ssl-key "$CERTIFICATES/good.key" --recv-only \
+		-l 127.0.0.1 "$free" </dev/null >got 3>&- &
 	started+=($!)
 	local ncat=$!
 	eventually listens "$free"
@@ -375,15 +375,45 @@ refuses() {
 	exec 5>&- 6>&-
 }
 
-@test "an end without close_notify was cut short: what came is on stdout, exit 1" {
+@test "an end without close_notify was cut short: all that came is on stdout, all of stdin goes out, exit 1" {
 	small >sent
-	python3 -B "$BATS_TEST_DIRNAME/peers/tls_cut.py" sent port 3>&- &
+	python3 -B "$BATS_TEST_DIRNAME/peers/tls_cut.py" sent listen port >asked 3>&- &
 	started+=($!)
+	local peer=$!
 	status=0
-	mc connect --tls --ca "$CERTIFICATES/ca.pem" localhost "$(port_of port)" </dev/null >got 2>err || status=$?
+	mc connect --tls --ca "$CERTIFICATES/ca.pem" localhost "$(port_of port)" <sent >got 2>err || status=$?
 	equal "$status" 1
 	cut_short err
 	cmp sent got
+	ended "$peer" 0
+	cmp sent asked
+}
+
+@test "listen -k and fanout go on sending to a client whose end was cut short" {
+	local command
+	mkfifo feed
+	echo hello >sent
+	for command in "listen -k" "fanout --broker"; do
+		exec 4<>feed
+		begin $command -v --tls --cert "$CERTIFICATES/good.pem" --port-file port 127.0.0.1 0 <feed >out 2>err
+		local server=$pid
+		port=$(port_of port)
+		python3 -B "$BATS_TEST_DIRNAME/peers/tls_cut.py" sent dial "$port" >got 3>&- 4>&- &
+		local client=$!
+		started+=("$client")
+		eventually grep -q accepted err
+		if [ "$command" = "listen -k" ]; then
+			eventually grep -q "cut short" err
+			echo later >&4
+		else
+			mc connect --tls --ca "$CERTIFICATES/ca.pem" -q 0.1 localhost "$port" <<<later
+		fi
+		eventually grep -q later got
+		exec 4>&-
+		stop "$server"
+		ended "$client" 0 || ended "$client" 1
+		rm port
+	done
 }
 
 @test "a session is resumed" {

@@ -9,8 +9,8 @@ static int bio_read(BIO *bio, char *into, size_t size, size_t *n)
 
 	openssl.BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
 	if (!tls->in_left) {
-		if (!tls->in_ended)
-			openssl.BIO_set_flags(bio, BIO_FLAGS_READ | BIO_FLAGS_SHOULD_RETRY);
+		/* at the end too: OpenSSL would give the sending way up, which is none the worse */
+		openssl.BIO_set_flags(bio, BIO_FLAGS_READ | BIO_FLAGS_SHOULD_RETRY);
 		return 0;
 	}
 	*n = size < tls->in_left ? size : tls->in_left;
@@ -59,18 +59,10 @@ static int bio_write(BIO *bio, const char *from, size_t size, size_t *n)
 
 static long bio_control(BIO *bio, int command, long number, void *pointer)
 {
-	const struct tls_stream *tls = openssl.BIO_get_data(bio);
-
+	(void)bio;
 	(void)number;
 	(void)pointer;
-	switch (command) {
-	case BIO_CTRL_FLUSH:
-		return 1;
-	case BIO_CTRL_EOF:
-		return tls->in_ended && !tls->in_left;
-	default:
-		return 0;
-	}
+	return command == BIO_CTRL_FLUSH;
 }
 
 BIO *tls_bio(struct tls_stream *tls)

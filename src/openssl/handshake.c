@@ -11,7 +11,9 @@ static void fail_handshake(struct tls_stream *tls, int error)
 	bool unverified =
 		ERR_GET_REASON(openssl.ERR_peek_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED;
 
-	if (error != TLS_FAILED) {
+	if (error == STREAM_TRUNCATED) {
+		snprintf(tls->why, sizeof(tls->why), "TLS handshake: the peer has ended it");
+	} else if (error != TLS_FAILED) {
 		snprintf(tls->why, sizeof(tls->why), "TLS handshake: %.200s", os_error(error));
 	} else if (!unverified) {
 		snprintf(tls->why, sizeof(tls->why), "TLS handshake: %.200s", openssl_reason());
@@ -46,8 +48,8 @@ void tls_handshake(struct tls_stream *tls)
 		return;
 	}
 	tls_flush(tls);
-	if (tls->in_error)
-		fail_handshake(tls, tls->in_error);
+	if (tls->in_error || tls->in_ended)
+		fail_handshake(tls, tls->in_error ? tls->in_error : STREAM_TRUNCATED);
 	else
 		tls_ask_for_more(tls);
 }

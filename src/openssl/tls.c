@@ -131,22 +131,17 @@ void tls_ask_for_more(struct tls_stream *tls)
 /* SSL_read brought nothing: is that the end, an error, or only not yet? */
 static void inspect(struct tls_stream *tls, int result)
 {
-	unsigned long error = openssl.ERR_peek_error();
-
 	tls->has_end = true;
 	switch (openssl.SSL_get_error(tls->ssl, result)) {
 	case SSL_ERROR_WANT_READ:
-		tls->end = tls->in_error;
-		tls->has_end = tls->in_error != 0;
+		tls->end = tls->in_ended ? STREAM_TRUNCATED : tls->in_error;
+		tls->has_end = tls->end != 0;
 		break;
 	case SSL_ERROR_ZERO_RETURN:
 		tls->end = 0;
 		break;
 	default:
 		tls->end = TLS_FAILED;
-		if (ERR_GET_LIB(error) == ERR_LIB_SSL &&
-			ERR_GET_REASON(error) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
-			tls->end = TLS_TRUNCATED;
 		snprintf(tls->why, sizeof(tls->why), "TLS: %.200s", openssl_reason());
 		break;
 	}
@@ -369,7 +364,7 @@ static mux_fd tls_socket(const struct stream *stream)
 static const char *tls_error(const struct stream *stream, int error)
 {
 	switch (error) {
-	case TLS_TRUNCATED:
+	case STREAM_TRUNCATED:
 		return "cut short: the end came without TLS's close_notify";
 	case TLS_FAILED:
 		return tls_of(stream)->why;

@@ -108,12 +108,13 @@ def idle_while_stdout_waits():
 		while True:
 			client.sendall(b"x" * 65536)  # until nobody takes it any more
 	except socket.timeout:
-		pass
-	client.settimeout(PATIENCE)
-	try:
-		receive_all(client)
-		raise AssertionError("an end, where it was cut off")
-	except ConnectionResetError:
+		client.settimeout(PATIENCE)
+		try:
+			receive_all(client)
+			raise AssertionError("an end, where it was cut off")
+		except ConnectionResetError:
+			pass
+	except ConnectionResetError:  # a busy machine: it was cut off before
 		pass
 	assert server.poll() is None, "the server has ended"
 
