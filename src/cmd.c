@@ -68,6 +68,7 @@ static bool prepare_tls(struct cmd *cmd)
 	if (options->serves_tls &&
 		!(cmd->tls_server = tls_server(&options->tls, fingerprint, wrong))) {
 		report_error("TLS: %s", wrong);
+		tls_context_free(cmd->tls_client);
 		return false;
 	}
 	if ((cmd->tls_client || cmd->tls_server) && tls_key_log())
@@ -105,6 +106,8 @@ int cmd_open(struct cmd *cmd, const struct options *options, cmd_stop_fn *stop)
 	cmd->options = options;
 	cmd->stop = stop;
 	cmd->signalled.run = signalled;
+	if (!prepare_tls(cmd))
+		return CMD_ERROR;
 	os_raise_descriptor_limit();
 	cmd->mux = mux_new(options->backend, options->edge, &error);
 	if (!cmd->mux) {
@@ -112,8 +115,6 @@ int cmd_open(struct cmd *cmd, const struct options *options, cmd_stop_fn *stop)
 		return CMD_ERROR;
 	}
 	report_options(options);
-	if (!prepare_tls(cmd))
-		return CMD_ERROR;
 	running = cmd;
 	os_catch_signals(on_signal);
 	return CMD_DONE;

@@ -115,10 +115,11 @@ static void shaken_hands(struct tls_stream *tls, int error)
 	struct dialled dialled = { error, NULL, { -1, tls, &dial->peer, dial->address.scheme } };
 	char why[TLS_TEXT] = "";
 
-	if (!error)
-		dial->handshake = NULL; /* it is the receiver's */
-	else
+	dial->handshake = NULL;
+	if (error) {
 		snprintf(why, sizeof(why), "%s", tls_why(tls));
+		stream_close(tls_stream(tls), NULL); /* with the alert that tells it why */
+	}
 	dialled.why = why;
 	finish(dial, &dialled);
 }

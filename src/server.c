@@ -41,7 +41,7 @@ static void reject(struct handshake *handshake, const char *why)
 	struct tls_stream *tls = handshake->tls;
 
 	handshake->server->rejected(handshake->server, &handshake->peer, why);
-	stream_reset(tls_stream(tls), 0, NULL);
+	stream_close(tls_stream(tls), NULL); /* with the alert that tells it why */
 	end_handshake(handshake);
 }
 

@@ -66,7 +66,7 @@ static void end_send(struct tls_stream *tls, ssize_t result)
 	stream_report_sent(&tls->stream, tls->gone, result);
 }
 
-static void close_lower(struct tls_stream *tls);
+static void last_words_sent(struct tls_stream *tls);
 
 static void lower_sent(struct stream *lower, ssize_t result)
 {
@@ -79,7 +79,7 @@ static void lower_sent(struct stream *lower, ssize_t result)
 	if (lower->sending)
 		return;
 	if (tls->stream.closing) {
-		close_lower(tls);
+		last_words_sent(tls);
 		return;
 	}
 	if (result < 0 && !tls->established) {
@@ -252,6 +252,8 @@ static void tls_stop_recv(struct stream *stream)
 	stream_stop_recv(tls_of(stream)->lower);
 }
 
+static void close_lower(struct tls_stream *tls);
+
 static void turn(struct mux_timer *timer)
 {
 	struct tls_stream *tls = container_of(timer, struct tls_stream, turn);
@@ -311,19 +313,46 @@ static void close_lower(struct tls_stream *tls)
 		stream_close(tls->lower, lower_closed);
 }
 
+static void drop_received(
+	struct stream *lower, struct mux_buf *buf, const unsigned char *data, ssize_t n)
+{
+	(void)buf;
+	(void)data;
+	if (n > 0)
+		stream_recv(lower, drop_received);
+	else
+		close_lower(lower->owner);
+}
+
+/*
+ * An alert that says why the handshake failed would be lost in the reset that comes of closing a
+ * socket with unread input: a client of TLS 1.3 may have sent all it has by then.
+ */
+static void last_words_sent(struct tls_stream *tls)
+{
+	if (tls->established || tls->out_error || tls->in_error || tls->in_ended) {
+		close_lower(tls);
+		return;
+	}
+	stream_shutdown(tls->lower);
+	stream_recv(tls->lower, drop_received);
+}
+
 /* A stream that is cut short gets no close_notify. */
 static void tls_close(struct stream *stream)
 {
 	struct tls_stream *tls = tls_of(stream);
-	bool cut_short = stream->reset || stream->sending;
 
 	stream_stop_recv(tls->lower);
-	if (tls->established && !cut_short && !stream->shut)
-		tls_shutdown(stream);
-	if (cut_short || !tls->lower->sending)
+	if (stream->reset || stream->sending) {
 		close_lower(tls);
-	else
-		mux_timer_start(stream->mux, &tls->turn, LAST_WORDS_WAIT, turn);
+		return;
+	}
+	mux_timer_start(stream->mux, &tls->turn, LAST_WORDS_WAIT, turn);
+	if (tls->established && !stream->shut)
+		tls_shutdown(stream);
+	if (!tls->lower->sending)
+		last_words_sent(tls);
 }
 
 /* ---- the other things that a stream is asked ---- */
