@@ -96,14 +96,19 @@ $(W)/give.exe: tests/wine/give.c Makefile
 
 windows-test-programs: $(W)/muxcat.exe $(W)/handles_only.so $(W)/give.exe $(B)/load
 
-test-programs: $(B)/muxcat $(B)/load $(UNIT)
+$(B)/one_byte.so: tests/one_byte.c $(B)/flags
+	$(call say,CC) $(CC) -std=c11 -O2 $(WARNINGS) -shared -fPIC -o $@ $< -ldl
+
+test-programs: $(B)/muxcat $(B)/load $(B)/one_byte.so $(UNIT)
 
 check: ; $(Q)scripts/deps.sh check && scripts/check.sh
+check-long: ; $(Q)scripts/deps.sh check && LONG=1 TESTS=tls scripts/check.sh
 check-no-tls: ; $(Q)scripts/deps.sh check && scripts/check.sh no-tls
 check-windows: ; $(Q)scripts/deps.sh check && scripts/check.sh windows
 
 asan: ; $(Q)scripts/deps.sh check && scripts/check.sh asan
 tsan: ; $(Q)scripts/deps.sh check && scripts/check.sh tsan
+bench: $(B)/muxcat ; $(Q)scripts/deps.sh check && MUXCAT=$(abspath $(B))/muxcat bench/bench.py
 fuzz: ; $(Q)scripts/deps.sh check && scripts/fuzz.sh
 lint: ; $(Q)scripts/deps.sh lint && scripts/lint.sh
 
@@ -126,5 +131,5 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all windows test-programs check check-no-tls check-windows asan tsan fuzz lint quickstart install uninstall clean force
+.PHONY: all windows test-programs check check-long check-no-tls check-windows asan tsan fuzz bench lint quickstart install uninstall clean force
 .DELETE_ON_ERROR:

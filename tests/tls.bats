@@ -102,6 +102,24 @@ both_ways() {
 	both_ways -I 4k -O 4k
 }
 
+@test "both ways at once, a byte at each receive" {
+	[[ $MUXCAT_FLAGS != *--edge* ]] || skip "edge-triggered, a short receive means that nothing is left"
+	[[ ! $MUXCAT_BUILD =~ asan|tsan ]] || skip "a sanitizer wants to be loaded first"
+	local size=4M
+	[ -z "${LONG:-}" ] || size=64M
+	head -c $size "$BATS_FILE_TMPDIR/one" >one
+	head -c $size "$BATS_FILE_TMPDIR/other" >other
+	export LD_PRELOAD=$MUXCAT_BUILD/one_byte.so
+	start listen --tls --cert "$CERTIFICATES/good.pem" --port-file port 127.0.0.1 0 <other >end.out
+	local server=$pid
+	start connect --tls --ca "$CERTIFICATES/ca.pem" localhost "$(port_of port)" <one >client.out
+	unset LD_PRELOAD
+	PATIENCE=250 ended "$pid" 0
+	ended "$server" 0
+	cmp one end.out
+	cmp other client.out
+}
+
 @test "64 MiB through echo, by TLS 1.2 and 1.3" {
 	local version
 	server echo --tls --cert "$CERTIFICATES/good.pem"
@@ -282,6 +300,47 @@ refuses() {
 	refuses 4 "the certificate of localhost: " --tls localhost # whom the system trusts
 	eventually grep -q "accept 127.0.0.1:.*: TLS handshake: .*unknown ca" server.err
 	[ ! -s got ]
+}
+
+# A server by another program with the certificate of a name: on a free port, in $port.
+other_server() {
+	local program=$1 name=$CERTIFICATES/$2
+	port=$(python3 -B "$BATS_TEST_DIRNAME/peers/listen_peer.py" free)
+	case $program in
+	openssl) openssl s_server -accept "127.0.0.1:$port" -cert "$name.pem" -quiet "${@:3}" ;;
+	ncat) ncat -k --ssl --ssl-cert "$name.crt" --ssl-key "$name.key" -l 127.0.0.1 "$port" ;;
+	socat) socat "OPENSSL-LISTEN:$port,bind=127.0.0.1,fork,cert=$name.pem,verify=0" STDOUT ;;
+	esac </dev/zero >heard 2>other.err 3>&- &
+	started+=($!)
+	eventually listens "$port"
+}
+
+@test "the certificates of other programs are checked as well" {
+	local program ca=(--tls --ca "$CERTIFICATES/ca.pem")
+	for program in "openssl" ncat socat; do
+		other_server $program elsewhere
+		refuses 4 "the certificate of localhost: hostname mismatch" "${ca[@]}" localhost
+		other_server $program expired
+		refuses 4 "the certificate of localhost: certificate has expired" "${ca[@]}" localhost
+		other_server $program self
+		refuses 4 "the certificate of localhost: self-signed certificate" "${ca[@]}" localhost
+		other_server $program good
+		refuses 4 "the certificate of localhost: " --tls --ca "$CERTIFICATES/other-ca.pem" localhost
+		[ ! -s heard ]
+		# and this is how one that holds differs
+		run -0 mc connect "${ca[@]}" -z localhost "$port"
+	done
+}
+
+@test "openssl s_server asks for our certificate, by TLS 1.2 and 1.3" {
+	local version tls=(--tls --ca "$CERTIFICATES/ca.pem" --send-only)
+	for version in tls1_2 tls1_3; do
+		other_server openssl good -$version -CAfile "$CERTIFICATES/ca.pem" -Verify 1 -verify_return_error
+		run -0 mc connect "${tls[@]}" --cert "$CERTIFICATES/client.pem" localhost "$port" <<<$version
+		eventually grep -q $version heard
+		run -1 mc connect "${tls[@]}" -q 5 localhost "$port" <<<secret
+		! grep -q secret heard
+	done
 }
 
 @test "--ca takes a folder, and --insecure checks nothing but says so" {
