@@ -267,7 +267,7 @@ bool cmd_announce(struct cmd *cmd, const struct os_address *bound)
 {
 	const struct options *options = cmd->options;
 
-	report_listening(bound, options->address.scheme);
+	report_listening(bound, &options->address);
 	if (options->timeout)
 		mux_timer_start(cmd->mux, &cmd->first, options->timeout, nobody_came);
 	return !options->port_file || write_port_file(options->port_file, port_of(bound));
@@ -298,7 +298,7 @@ bool cmd_serve(struct cmd *cmd, struct server *server)
 		return false;
 	}
 	for (size_t i = 1; (bound = server_bound(server, i)); i++)
-		report_listening(bound, options->address.scheme);
+		report_listening(bound, &options->address);
 	if (!cmd_announce(cmd, server_bound(server, 0))) {
 		cmd->status = CMD_ERROR;
 		server_close(server);

@@ -56,12 +56,12 @@ void report_event(int level, const char *format, ...)
 	va_end(arguments);
 }
 
-void report_listening(const struct os_address *bound, enum address_scheme scheme)
+void report_listening(const struct os_address *bound, const struct address *address)
 {
 	char text[ADDRESS_TEXT];
 
 	report_event(1, "listening on %s (%s)", address_socket_text(bound, text),
-		address_scheme_name(scheme));
+		address->tls ? "tls" : address_scheme_name(address->scheme));
 }
 
 static void report_peer(const char *event, const struct connection *connection)

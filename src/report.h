@@ -20,7 +20,7 @@ void report_warning(const char *format, ...) __attribute__((format(printf, 1, 2)
 void report_event(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The events of every connection's life. `why` is "end of file", or what ended it. */
-void report_listening(const struct os_address *bound, enum address_scheme scheme);
+void report_listening(const struct os_address *bound, const struct address *address);
 void report_accepted(const struct connection *connection);
 void report_connected(const struct connection *connection);
 void report_closed(const struct connection *connection, const char *why);

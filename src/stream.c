@@ -378,9 +378,13 @@ static void drop_received(
 {
 	(void)buf;
 	(void)data;
-	if (n > 0)
+	if (n > 0) {
 		stream_recv(stream, drop_received);
-	else if (n < 0 || !stream->reset) /* before a reset, what was sent must have arrived */
+		return;
+	}
+	if (!stream->reset && n != STREAM_TRUNCATED) /* nobody listens to it any more */
+		stream->refused = (int)n;
+	if (n < 0 || !stream->reset) /* before a reset, what was sent must have arrived */
 		stream_close(stream, stream->closed);
 }
 

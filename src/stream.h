@@ -81,6 +81,7 @@ struct stream {
 	bool shut;    /* our end has been sent */
 	bool reset;   /* to be closed by a reset */
 	bool closing; /* no callback but `closed` comes any more */
+	int refused;  /* the error that came during stream_close_gently: not all was taken; or 0 */
 };
 
 /* A stream over one socket, or over a descriptor to read and another to write. */
@@ -142,7 +143,7 @@ void stream_close(struct stream *stream, stream_closed *closed);
  * Close without losing what was sent. To close a TCP socket while unread input is there or comes
  * resets the connection (RFC 1122, 4.2.2.13) and the peer may lose what it has not read: so
  * half-close, and read and drop until the peer has acknowledged everything, or ends, or `patience`
- * milliseconds have passed.
+ * milliseconds have passed. If the peer answers with an error, stream->refused says so in `closed`.
  */
 void stream_close_gently(struct stream *stream, uint64_t patience, stream_closed *closed);
 

@@ -284,6 +284,14 @@ since() {
 	cmp file asked
 }
 
+@test "--send-only: a peer that resets instead of reading is an error" {
+	peer listen port pause=0.3 reset
+	head -c 6000000 /dev/urandom >file
+	run_mc connect --send-only 127.0.0.1 "$(port_of port)" <file
+	equal "$status" 1
+	one_line '[a-z]* 127.0.0.1:[0-9]*: \(Connection reset by peer\|Broken pipe\)'
+}
+
 @test "-q -1: waits for ever" {
 	peer listen port read-eof pause=1.5 send=answer
 	run_mc connect -q -1 127.0.0.1 "$(port_of port)" </dev/null

@@ -28,7 +28,7 @@ make_certificates() {
 	cd "$CERTIFICATES" || return 1
 	authority ca
 	authority other-ca
-	issue good DNS:localhost,IP:127.0.0.1 -days 2
+	issue good DNS:localhost,IP:127.0.0.1,IP:::1 -days 2
 	issue client DNS:client -days 2
 	issue elsewhere DNS:elsewhere.example -days 2
 	issue expired DNS:localhost -days -1
@@ -343,6 +343,19 @@ other_server() {
 	done
 }
 
+@test "an address is checked as one, however it is written" {
+	local host
+	server echo --tls --cert "$CERTIFICATES/good.pem"
+	for host in 127.0.0.1 127.1 localhost; do
+		run -0 mc connect --tls --ca "$CERTIFICATES/ca.pem" "$host" "$port" <<<hello
+		equal "$output" hello
+	done
+	rm port
+	begin echo --tls --cert "$CERTIFICATES/good.pem" --port-file port ::1 0
+	run -0 mc connect --tls --ca "$CERTIFICATES/ca.pem" 0:0::1 "$(port_of port)" <<<hello
+	equal "$output" hello
+}
+
 @test "--ca takes a folder, and --insecure checks nothing but says so" {
 	mkdir trusted
 	cp "$CERTIFICATES/ca.pem" "trusted/$(openssl x509 -hash -noout -in "$CERTIFICATES/ca.pem").0"
@@ -488,6 +501,19 @@ other_server() {
 		eventually grep -q "accepted .*resumed" err
 		rm session
 	done
+}
+
+@test "renegotiation is refused" {
+	server echo -v --tls --cert "$CERTIFICATES/good.pem" 2>err
+	grep -q "^muxcat: listening on 127.0.0.1:$port (tls)$" err
+	mkfifo feed
+	exec 4<>feed
+	openssl s_client -tls1_2 -connect "127.0.0.1:$port" <feed >out 2>&1 3>&- 4>&- &
+	started+=($!)
+	eventually grep -q "Extended master secret" out
+	echo R >&4 # its command for that
+	eventually grep -q "no renegotiation" out
+	exec 4>&-
 }
 
 @test "--alpn agrees on what both have, by the server's preference" {

@@ -56,6 +56,17 @@ void tls_handshake(struct tls_stream *tls)
 
 /* ---- the beginning ---- */
 
+static bool expect_address(struct tls_stream *tls, const struct os_address *address)
+{
+	X509_VERIFY_PARAM *checks = openssl.SSL_get0_param(tls->ssl);
+
+	if (address->u.any.sa_family == AF_INET6)
+		return openssl.X509_VERIFY_PARAM_set1_ip(
+			checks, address->u.v6.sin6_addr.s6_addr, sizeof(struct in6_addr));
+	return openssl.X509_VERIFY_PARAM_set1_ip(
+		checks, (const unsigned char *)&address->u.v4.sin_addr, sizeof(struct in_addr));
+}
+
 /* The name goes into the ClientHello and is what the certificate has to be for (RFC 6066, 3). */
 static bool set_name(struct tls_stream *tls, const char *name)
 {
@@ -68,12 +79,23 @@ static bool set_name(struct tls_stream *tls, const char *name)
 		return context->insecure;
 	snprintf(tls->name, sizeof(tls->name), "%s", name);
 	if (address_numeric(name, &numeric))
-		return context->insecure || openssl.X509_VERIFY_PARAM_set1_ip_asc(
-						    openssl.SSL_get0_param(tls->ssl), name);
+		return context->insecure || expect_address(tls, &numeric);
 	openssl.SSL_ctrl(tls->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
 		(void *)(uintptr_t)name);
 	openssl.SSL_set_hostflags(tls->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 	return context->insecure || openssl.SSL_set1_host(tls->ssl, name);
+}
+
+/*
+ * By TLS 1.3 a client has done its handshake, and may have sent all it has, before the server has
+ * seen its certificate (RFC 8446, section 4.4): the acknowledgement of TCP is none of the server's.
+ */
+static int certificate_asked(SSL *ssl, void *user)
+{
+	struct tls_stream *tls = user;
+
+	tls->asked = !tls->context->is_server && openssl.SSL_version(ssl) == TLS1_3_VERSION;
+	return 1;
 }
 
 static struct tls_stream *new_stream(struct tls_context *context)
@@ -113,6 +135,7 @@ static bool begin(struct tls_stream *tls, struct stream *lower, const char *name
 	tls->ready = ready;
 	tls->owner = owner;
 	lower->owner = tls;
+	openssl.SSL_set_cert_cb(tls->ssl, certificate_asked, tls);
 	if (tls->context->is_server)
 		openssl.SSL_set_accept_state(tls->ssl);
 	else

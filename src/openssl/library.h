@@ -28,7 +28,7 @@
 	X(SSL_load_client_CA_file) X(SSL_new) X(SSL_read) \
 	X(SSL_set1_host) X(SSL_set_accept_state) X(SSL_set_bio) X(SSL_set_connect_state) \
 	X(SSL_set_hostflags) X(SSL_shutdown) X(SSL_write) \
-	X(SSL_session_reused) X(TLS_client_method) X(TLS_server_method)
+	X(SSL_session_reused) X(SSL_set_cert_cb) X(SSL_version) X(TLS_client_method) X(TLS_server_method)
 
 #define OPENSSL_LIBCRYPTO(X) \
 	X(BIO_clear_flags) X(BIO_get_data) X(BIO_meth_new) X(BIO_meth_set_ctrl) \
@@ -37,7 +37,7 @@
 	X(ERR_reason_error_string) X(EVP_PKEY_Q_keygen) X(EVP_PKEY_free) X(EVP_sha256) \
 	X(OpenSSL_version) X(X509_NAME_add_entry_by_txt) X(X509_NAME_print_ex) \
 	X(X509V3_EXT_conf_nid) X(X509V3_set_ctx) X(X509_EXTENSION_free) X(X509_add_ext) \
-	X(X509_VERIFY_PARAM_set1_ip_asc) X(X509_digest) X(X509_free) X(X509_get_serialNumber) \
+	X(X509_VERIFY_PARAM_set1_ip) X(X509_digest) X(X509_free) X(X509_get_serialNumber) \
 	X(X509_get_subject_name) X(X509_getm_notAfter) X(X509_getm_notBefore) \
 	X(X509_gmtime_adj) X(X509_new) X(X509_set_issuer_name) X(X509_set_pubkey) \
 	X(X509_set_version) X(X509_sign) X(X509_verify_cert_error_string) X(ASN1_INTEGER_set_uint64) \

@@ -220,10 +220,12 @@ static void lower_received(
 	} else {
 		tls->in_error = (int)n;
 	}
-	if (tls->established)
+	if (tls->established) {
+		tls->asked = false;
 		receive(tls);
-	else
+	} else {
 		tls_handshake(tls);
+	}
 	if (tls->in) { /* nobody wants it now: it may lie for long */
 		struct mux_buf *kept = mux_buf_keep(tls->in, &tls->in_data, tls->in_left);
 
@@ -371,7 +373,7 @@ static size_t tls_unsent(const struct stream *stream)
 {
 	const struct tls_stream *tls = tls_of(stream);
 
-	if (tls->lower->sending || tls->out_length)
+	if (tls->lower->sending || tls->out_length || tls->asked)
 		return 1; /* at least */
 	return tls->lower->kind->unsent(tls->lower);
 }
