@@ -33,7 +33,7 @@ make -j"$(nproc)" B="$B" test-programs || exit 1
 export MUXCAT_BUILD=$PWD/$B
 export ASAN_OPTIONS=detect_leaks=1
 export BATS_TEST_TIMEOUT=270
-export results=$B/results
+export results=$PWD/$B/results
 rm -rf "$results"
 mkdir "$results"
 passed=0 failed=0 skipped=0
@@ -129,6 +129,7 @@ if [ "$kind" = plain ] || [ "$kind" = windows ]; then
 	run_backends windows "iocp,poll,select"
 fi
 
+[ ! -e "$results/tried-again" ] || { echo "tried again under Wine:"; cat "$results/tried-again"; }
 cat "$results/failed"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

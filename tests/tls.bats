@@ -45,15 +45,12 @@ setup_file() {
 	head -c 64M /dev/urandom >"$BATS_FILE_TMPDIR/other"
 }
 
-needs_tls() {
+# instead of helper.bash's
+setup() {
+	begin_test
 	! "$MUXCAT" --version | grep -q "^TLS: none" || skip "this build has no TLS"
 }
 
-setup() {
-	cd "$BATS_TEST_TMPDIR" || return 1
-	started=()
-	needs_tls
-}
 
 # ---- the end-of-file matrix ----
 
