@@ -327,6 +327,18 @@ bool cmd_take(struct cmd *cmd, struct server *server, const struct transport *ar
 	return true;
 }
 
+void cmd_check_refused(struct cmd *cmd, const struct connection *connection)
+{
+	int refused = connection->stream->refused;
+	char text[ADDRESS_TEXT];
+
+	if (!refused || cmd->status)
+		return;
+	report_error("recv %s: %s", address_socket_text(&connection->peer, text),
+		stream_error(connection->stream, refused));
+	cmd->status = CMD_ERROR;
+}
+
 const char *cmd_relay_reason(const struct relay *relay)
 {
 	switch (relay->reason) {

@@ -99,6 +99,12 @@ void cmd_somebody_came(struct cmd *cmd);
 bool cmd_take(struct cmd *cmd, struct server *server, const struct transport *arrival,
 	struct connection *connection);
 
+/*
+ * From the `closed` of a connection: if its peer has refused what it was sent last, report that and set
+ * the exit status, unless the command has failed before.
+ */
+void cmd_check_refused(struct cmd *cmd, const struct connection *connection);
+
 /* Why a relay ended, in a few words, for report_closed. Valid until the next call. */
 const char *cmd_relay_reason(const struct relay *relay);
 

@@ -6,6 +6,13 @@ struct connect {
 	struct dial *dial;
 };
 
+static void tried(struct connection *connection)
+{
+	struct cmd_join *join = container_of(connection, struct cmd_join, connection);
+
+	cmd_check_refused(&container_of(join, struct connect, join)->cmd, connection);
+}
+
 static void dialled(void *user, const struct dialled *dialled)
 {
 	struct connect *connect = user;
@@ -18,7 +25,7 @@ static void dialled(void *user, const struct dialled *dialled)
 		return;
 	if (cmd->options->zero)
 		/* a TLS server's first words, unread, would make a reset of the close */
-		connection_close(connection, connection->tls ? CMD_PATIENCE : 0, NULL);
+		connection_close(connection, connection->tls ? CMD_PATIENCE : 0, tried);
 	else
 		cmd_join_start(&connect->join, cmd);
 }

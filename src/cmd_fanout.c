@@ -69,6 +69,8 @@ static void client_closed(struct connection *connection)
 	struct client *client = container_of(connection, struct client, connection);
 	struct fanout *fanout = client->fanout;
 
+	if (client->dialled)
+		cmd_check_refused(&fanout->cmd, connection);
 	list_remove(&client->link);
 	chat_close(&client->chat);
 	if (fanout->serving && !client->dialled)

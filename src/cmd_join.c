@@ -40,15 +40,8 @@ static void set_policy(struct relay_policy *policy, const struct options *option
 static void closed(struct connection *connection)
 {
 	struct cmd_join *join = container_of(connection, struct cmd_join, connection);
-	int refused = connection->stream->refused;
 
-	if (refused && !join->cmd->status) {
-		char text[ADDRESS_TEXT];
-
-		report_error("recv %s: %s", address_socket_text(&connection->peer, text),
-			stream_error(connection->stream, refused));
-		join->cmd->status = CMD_ERROR;
-	}
+	cmd_check_refused(join->cmd, connection);
 	if (join->over)
 		join->over(join);
 }

@@ -30,10 +30,12 @@ struct relayed {
 	bool relaying;
 };
 
-static void free_if_closed(struct relayed *pair)
+static void free_if_closed(struct relayed *pair, const struct connection *connection)
 {
 	struct listen_relay *listen = pair->listen;
 
+	if (!listen->cmd.options->keep_open)
+		cmd_check_refused(&listen->cmd, connection);
 	if (--pair->open)
 		return;
 	list_remove(&pair->link);
@@ -45,12 +47,12 @@ static void free_if_closed(struct relayed *pair)
 
 static void client_closed(struct connection *connection)
 {
-	free_if_closed(container_of(connection, struct relayed, client));
+	free_if_closed(container_of(connection, struct relayed, client), connection);
 }
 
 static void target_closed(struct connection *connection)
 {
-	free_if_closed(container_of(connection, struct relayed, target));
+	free_if_closed(container_of(connection, struct relayed, target), connection);
 }
 
 /* Without -k it is why the program fails; with it, one connection of many has failed. */

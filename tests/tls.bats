@@ -337,6 +337,7 @@ other_server() {
 		eventually grep -q $version heard
 		run -1 mc connect "${tls[@]}" -q 5 localhost "$port" <<<secret
 		! grep -q secret heard
+		run -1 mc connect "${tls[@]:0:3}" -z localhost "$port"
 	done
 }
 
