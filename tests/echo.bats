@@ -172,9 +172,9 @@ echo_at() {
 	run -3 mc echo -w 0.2 127.0.0.1 0
 	equal "${#lines[@]}" 1
 	[[ $output == "muxcat: listen 127.0.0.1:0: "* ]]
-	server -w 0.3 127.0.0.1 0
+	server -w 2 127.0.0.1 0
 	mc connect -z 127.0.0.1 "$port"
-	read -rt 0.6 <> <(:) || true
+	read -rt 2.2 <> <(:) || true
 	run -0 mc connect 127.0.0.1 "$port" <<<hello
 	equal "$output" hello
 }
