@@ -603,6 +603,9 @@ static void check_tls(struct reading *reading)
 		usage_error("%s: this dials nobody by TLS", tls->ca         ? "--ca"
 							    : tls->insecure ? "--insecure"
 									    : "--server-name");
+	if (tls->server_name &&
+		(!*tls->server_name || *tls->server_name == '.' || strlen(tls->server_name) > 253))
+		usage_error("'%.200s': --server-name takes the name of a host", tls->server_name);
 	if (tls->insecure && tls->ca)
 		usage_error("--insecure contradicts --ca");
 	if (options->dials_tls && !names_host && !tls->server_name && !tls->insecure)

@@ -24,6 +24,7 @@ struct fanout {
 	struct dial *source_dial;
 	struct stream *input; /* stdin or the source, once it is open; NULL with --broker */
 	bool serving;
+	bool input_failed;
 };
 
 struct target {
@@ -102,6 +103,14 @@ static void flushed(struct hub_subscriber *subscriber)
 
 	hub_unsubscribe(subscriber);
 	stream_reset_at_exit(client->connection.stream, false);
+	if (client->fanout->input_failed && !client->leaving) {
+		/* what it has is not the whole, and it shall know */
+		client->leaving = true;
+		report_closed(&client->connection, "the input failed");
+		connection_reset(
+			&client->connection, client->fanout->hub.policy.stall, client_closed);
+		return;
+	}
 	leave(client, "end of file", client->fanout->hub.policy.stall);
 }
 
@@ -206,6 +215,7 @@ static void input_failed(struct fanout *fanout, int error)
 		report_error("recv %s: %s", address_socket_text(&fanout->source.peer, text),
 			stream_error(fanout->input, error));
 	fanout->cmd.status = CMD_ERROR;
+	fanout->input_failed = true;
 	finish(fanout);
 }
 

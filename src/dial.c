@@ -8,7 +8,8 @@
 #include <string.h>
 
 enum {
-	STAGGER = 250,    /* "Connection Attempt Delay", RFC 8305, section 5, in milliseconds */
+	STAGGER = 250, /* "Connection Attempt Delay", RFC 8305, section 5, in milliseconds */
+	HANDSHAKE_LIMIT = 30 * 1000, /* for TLS where no deadline was given */
 	BACKLOG_WAIT = 10 /* before a full Unix backlog is tried again: nothing announces its end */
 };
 
@@ -124,6 +125,11 @@ static void shaken_hands(struct tls_stream *tls, int error)
 	finish(dial, &dialled);
 }
 
+static void deadline_passed(struct mux_timer *timer)
+{
+	fail(container_of(timer, struct dial, deadline), -ETIME);
+}
+
 static void reached(struct dial *dial, mux_fd fd, const struct os_address *peer)
 {
 	struct dialled dialled = { 0, NULL, { fd, NULL, peer, dial->address.scheme } };
@@ -137,6 +143,10 @@ static void reached(struct dial *dial, mux_fd fd, const struct os_address *peer)
 	mux_timer_stop(&dial->next);
 	close_attempts(dial);
 	dial->peer = *peer;
+	if (!mux_timer_armed(&dial->deadline))
+		mux_timer_start(dial->mux, &dial->deadline, HANDSHAKE_LIMIT, deadline_passed);
+	if (!*host && !address_is_local(&dial->address))
+		host = "localhost"; /* whom a port alone means */
 	dial->handshake =
 		tls_open(dial->tls, dial->mux, fd, *host ? host : NULL, shaken_hands, dial, &error);
 	if (!dial->handshake) {
@@ -262,11 +272,6 @@ static void look_up(struct dial *dial)
 static void begin(struct mux_timer *timer)
 {
 	look_up(container_of(timer, struct dial, next));
-}
-
-static void deadline_passed(struct mux_timer *timer)
-{
-	fail(container_of(timer, struct dial, deadline), -ETIME);
 }
 
 struct dial *dial_start(struct mux *mux, const struct address *address,

@@ -354,6 +354,68 @@ other_server() {
 	equal "$output" hello
 }
 
+@test "a name that would be any name is refused, and a port alone means this host" {
+	server echo --tls --cert "$CERTIFICATES/elsewhere.pem"
+	run -2 mc connect --tls --ca "$CERTIFICATES/ca.pem" --server-name "" localhost "$port" <<<secret
+	equal "$output" "muxcat: '': --server-name takes the name of a host"
+	run -2 mc connect --tls --ca "$CERTIFICATES/ca.pem" --server-name .example localhost "$port" <<<secret
+	server echo --tls --cert "$CERTIFICATES/good.pem"
+	run -0 mc connect --tls --ca "$CERTIFICATES/ca.pem" "$port" <<<hello
+	equal "$output" hello
+}
+
+@test "a certificate by somebody who took the authority's name is refused with 4" {
+	(
+		cd "$CERTIFICATES"
+		mkdir -p false
+		cd false
+		openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=ca -days 2 \
+			-addext "subjectKeyIdentifier=none" -keyout ca.key -out ca.pem
+		openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -keyout key -out csr
+		openssl x509 -req -in csr -CA ca.pem -CAkey ca.key -CAcreateserial -out crt -days 2 \
+			-extfile <(echo subjectAltName=DNS:localhost)
+		cat crt key >forged.pem
+	) 2>/dev/null
+	server echo --tls --cert "$CERTIFICATES/false/forged.pem"
+	refuses 4 "the certificate of localhost: " --tls --ca "$CERTIFICATES/ca.pem" localhost
+}
+
+@test "a subscriber that takes little at a time makes progress, and is not cut off" {
+	python3 -c 'print("x" * 9999999)' >data
+	begin fanout --tls --cert "$CERTIFICATES/good.pem" --stall 1.5 -O 4k --port-file port 127.0.0.1 0 <data 2>err
+	local server=$pid
+	mkfifo slow
+	exec 5<>slow
+	begin connect -I 4k --tls --ca "$CERTIFICATES/ca.pem" -d localhost "$(port_of port)" >slow
+	python3 -c '
+import os, time
+fd = os.open("slow", os.O_RDONLY)
+os.read(fd, 65536)
+end = time.monotonic() + 4
+while time.monotonic() < end:
+    assert os.read(fd, 1024)
+    time.sleep(0.05)' 3>&-
+	exec 5>&-
+	[ ! -s err ]
+	kill -0 "$server"
+}
+
+@test "fanout --from a stream that was cut short: no subscriber takes it for the whole" {
+	small >sent
+	python3 -B "$BATS_TEST_DIRNAME/peers/tls_cut.py" sent listen source >asked 3>&- &
+	started+=($!)
+	port_of source
+	begin fanout --ca "$CERTIFICATES/ca.pem" --from "tls:localhost:$(<source)" --port-file port 127.0.0.1 0 2>err
+	local server=$pid
+	status=0
+	mc connect 127.0.0.1 "$(port_of port)" </dev/null >got 2>client.err || status=$?
+	equal "$status" 1
+	grep -q "Connection reset by peer" client.err
+	cmp sent got
+	ended "$server" 1
+	cut_short err
+}
+
 @test "--ca takes a folder, and --insecure checks nothing but says so" {
 	mkdir trusted
 	cp "$CERTIFICATES/ca.pem" "trusted/$(openssl x509 -hash -noout -in "$CERTIFICATES/ca.pem").0"

@@ -4,12 +4,12 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void fail_handshake(struct tls_stream *tls, int error)
 {
 	long verified = openssl.SSL_get_verify_result(tls->ssl);
-	bool unverified =
-		ERR_GET_REASON(openssl.ERR_peek_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED;
+	bool unverified = verified != X509_V_OK && !tls->context->insecure;
 
 	if (error == STREAM_TRUNCATED) {
 		snprintf(tls->why, sizeof(tls->why), "TLS handshake: the peer has ended it");
@@ -67,6 +67,16 @@ static bool expect_address(struct tls_stream *tls, const struct os_address *addr
 		checks, (const unsigned char *)&address->u.v4.sin_addr, sizeof(struct in_addr));
 }
 
+/* The dot that makes a name absolute is no part of what is asked for (RFC 6066, section 3). */
+static const char *without_last_dot(char *name)
+{
+	size_t length = strlen(name);
+
+	if (length > 1 && name[length - 1] == '.')
+		name[length - 1] = '\0';
+	return name;
+}
+
 /* The name goes into the ClientHello and is what the certificate has to be for (RFC 6066, 3). */
 static bool set_name(struct tls_stream *tls, const char *name)
 {
@@ -78,6 +88,9 @@ static bool set_name(struct tls_stream *tls, const char *name)
 	if (!name)
 		return context->insecure;
 	snprintf(tls->name, sizeof(tls->name), "%s", name);
+	name = without_last_dot(tls->name);
+	if (!*name || *name == '.') /* to OpenSSL these are any name, and any below it */
+		return false;
 	if (address_numeric(name, &numeric))
 		return context->insecure || expect_address(tls, &numeric);
 	openssl.SSL_ctrl(tls->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,

@@ -28,7 +28,7 @@
 	X(SSL_load_client_CA_file) X(SSL_new) X(SSL_read) \
 	X(SSL_set1_host) X(SSL_set_accept_state) X(SSL_set_bio) X(SSL_set_connect_state) \
 	X(SSL_set_hostflags) X(SSL_shutdown) X(SSL_write) \
-	X(SSL_session_reused) X(SSL_set_cert_cb) X(SSL_version) X(TLS_client_method) X(TLS_server_method)
+	X(SSL_session_reused) X(SSL_set_cert_cb) X(SSL_version) X(SSL_in_init) X(TLS_client_method) X(TLS_server_method)
 
 #define OPENSSL_LIBCRYPTO(X) \
 	X(BIO_clear_flags) X(BIO_get_data) X(BIO_meth_new) X(BIO_meth_set_ctrl) \

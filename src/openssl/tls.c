@@ -13,10 +13,11 @@
 #include <string.h>
 
 enum {
-	RECORD = 16 * 1024,    /* the plaintext of a record at most (RFC 8446, section 5.1) */
-	PIECE = 4 * RECORD,    /* encrypted, or decrypted, before it moves on */
-	OVERHEAD = 512,        /* of a piece, or of a few words of the handshake */
-	LAST_WORDS_WAIT = 1000 /* milliseconds for close_notify or an alert to leave */
+	RECORD = 16 * 1024,  /* the plaintext of a record at most (RFC 8446, section 5.1) */
+	PIECE = 4 * RECORD,  /* encrypted, or decrypted, before it moves on */
+	OVERHEAD = 512,      /* of a piece, or of a few words of the handshake */
+	ALERT_WAIT = 1000,   /* milliseconds for an alert to leave */
+	END_WAIT = 10 * 1000 /* for close_notify, behind what the peer has yet to read */
 };
 
 static struct tls_stream *tls_of(const struct stream *stream)
@@ -40,17 +41,36 @@ void tls_flush(struct tls_stream *tls)
 	mux_buf_unref(out);
 }
 
+/*
+ * While a message of the handshake's kind (a new ticket, a new key) has come in part, OpenSSL neither
+ * encrypts nor ends: it has to be tried again after the next receive.
+ */
+static bool waits_for_input(struct tls_stream *tls, int result)
+{
+	if (tls->in_ended || tls->in_error ||
+		openssl.SSL_get_error(tls->ssl, result) != SSL_ERROR_WANT_READ)
+		return false;
+	tls->waiting = true;
+	tls_ask_for_more(tls);
+	return true;
+}
+
 /* One piece of the outstanding send. */
 static void encrypt(struct tls_stream *tls)
 {
 	size_t length = tls->left < PIECE ? tls->left : PIECE;
 
+	int result = -1;
+
 	openssl.ERR_clear_error();
-	if (!tls_make_room(tls, length + OVERHEAD) ||
-		openssl.SSL_write(tls->ssl, tls->data, (int)length) != (int)length) {
-		snprintf(tls->why, sizeof(tls->why), "TLS: %.200s", openssl_reason());
-		tls->out_error = TLS_FAILED;
-		tls_turn_soon(tls);
+	if (tls_make_room(tls, length + OVERHEAD))
+		result = openssl.SSL_write(tls->ssl, tls->data, (int)length);
+	if (result != (int)length) {
+		if (!waits_for_input(tls, result)) {
+			snprintf(tls->why, sizeof(tls->why), "TLS: %.200s", openssl_reason());
+			tls->out_error = TLS_FAILED;
+			tls_turn_soon(tls);
+		}
 		return;
 	}
 	tls->piece = length;
@@ -86,8 +106,10 @@ static void lower_sent(struct stream *lower, ssize_t result)
 		tls_turn_soon(tls);
 		return;
 	}
-	if (tls->shutting && result >= 0)
+	if (tls->shutting && !tls->waiting && result >= 0)
 		stream_shutdown(lower);
+	if (tls->stream.receiving && !tls->receiving)
+		tls_ask_for_more(tls); /* if it had to wait for this */
 	if (!tls->stream.sending)
 		return;
 	if (result < 0) {
@@ -124,7 +146,10 @@ static void lower_received(
 
 void tls_ask_for_more(struct tls_stream *tls)
 {
-	if (!tls->lower->receiving && !tls->in_ended && !tls->in_error)
+	/* not while nobody takes the answers that some of it may call for */
+	bool clogged = tls->out_length > PIECE;
+
+	if (!tls->lower->receiving && !tls->in_left && !clogged && !tls->in_ended && !tls->in_error)
 		stream_recv(tls->lower, lower_received);
 }
 
@@ -206,6 +231,19 @@ static void receive(struct tls_stream *tls)
 		tls_ask_for_more(tls);
 }
 
+static void send_end(struct tls_stream *tls);
+
+static void stop_waiting(struct tls_stream *tls)
+{
+	if (!tls->waiting)
+		return;
+	tls->waiting = false;
+	if (tls->stream.sending)
+		encrypt(tls);
+	else if (tls->shutting)
+		send_end(tls);
+}
+
 static void lower_received(
 	struct stream *lower, struct mux_buf *buf, const unsigned char *data, ssize_t n)
 {
@@ -222,6 +260,7 @@ static void lower_received(
 	}
 	if (tls->established) {
 		tls->asked = false;
+		stop_waiting(tls);
 		receive(tls);
 	} else {
 		tls_handshake(tls);
@@ -281,16 +320,29 @@ void tls_turn_soon(struct tls_stream *tls)
 
 /* ---- the end ---- */
 
+static void send_end(struct tls_stream *tls)
+{
+	int result;
+
+	openssl.ERR_clear_error();
+	if (openssl.SSL_in_init(tls->ssl)) { /* SSL_shutdown would fail rather than wait */
+		result = openssl.SSL_do_handshake(tls->ssl);
+		if (result != 1 && waits_for_input(tls, result))
+			return;
+	}
+	openssl.SSL_shutdown(tls->ssl);
+	tls_flush(tls);
+	if (!tls->lower->sending) /* it could not be said; the lower end comes all the same */
+		stream_shutdown(tls->lower);
+}
+
 static void tls_shutdown(struct stream *stream)
 {
 	struct tls_stream *tls = tls_of(stream);
 
 	tls->shutting = true;
-	if (tls->out_error)
-		return;
-	openssl.ERR_clear_error();
-	openssl.SSL_shutdown(tls->ssl);
-	tls_flush(tls);
+	if (!tls->out_error)
+		send_end(tls);
 }
 
 static void lower_closed(struct stream *lower)
@@ -350,7 +402,7 @@ static void tls_close(struct stream *stream)
 		close_lower(tls);
 		return;
 	}
-	mux_timer_start(stream->mux, &tls->turn, LAST_WORDS_WAIT, turn);
+	mux_timer_start(stream->mux, &tls->turn, tls->established ? END_WAIT : ALERT_WAIT, turn);
 	if (tls->established && !stream->shut)
 		tls_shutdown(stream);
 	if (!tls->lower->sending)
@@ -366,7 +418,10 @@ static uint64_t tls_moved_at(const struct stream *stream)
 
 static size_t tls_sending(const struct stream *stream)
 {
-	return tls_of(stream)->gone;
+	const struct tls_stream *tls = tls_of(stream);
+	size_t under_way = stream_sending(tls->lower);
+
+	return tls->gone + (under_way < tls->piece ? under_way : tls->piece);
 }
 
 static size_t tls_unsent(const struct stream *stream)

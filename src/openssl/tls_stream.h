@@ -34,6 +34,7 @@ struct tls_stream {
 	bool established;
 	bool receiving; /* in receive(): a stream_recv from there needs no turn */
 	bool asked;     /* for a certificate: the server has yet to say what it thinks of it */
+	bool waiting;   /* to encrypt, or for close_notify, until what is half received is whole */
 	bool shutting;  /* close_notify is to be followed by the lower stream's end */
 	char name[256]; /* a server's, as it was asked for */
 	char why[TLS_TEXT];
