@@ -59,7 +59,6 @@ static bool waits_for_input(struct tls_stream *tls, int result)
 static void encrypt(struct tls_stream *tls)
 {
 	size_t length = tls->left < PIECE ? tls->left : PIECE;
-
 	int result = -1;
 
 	openssl.ERR_clear_error();
