@@ -303,10 +303,10 @@ refuses() {
 other_server() {
 	local program=$1 name=$CERTIFICATES/$2
 	port=$(python3 -B "$BATS_TEST_DIRNAME/peers/listen_peer.py" free)
-	case $program in
-	openssl) openssl s_server -accept "127.0.0.1:$port" -cert "$name.pem" -quiet "${@:3}" ;;
-	ncat) ncat -k --ssl --ssl-cert "$name.crt" --ssl-key "$name.key" -l 127.0.0.1 "$port" ;;
-	socat) socat "OPENSSL-LISTEN:$port,bind=127.0.0.1,fork,cert=$name.pem,verify=0" STDOUT ;;
+	case $program in # each in the place of the shell, whose process id is known
+	openssl) exec openssl s_server -accept "127.0.0.1:$port" -cert "$name.pem" -quiet "${@:3}" ;;
+	ncat) exec ncat -k --ssl --ssl-cert "$name.crt" --ssl-key "$name.key" -l 127.0.0.1 "$port" ;;
+	socat) exec socat "OPENSSL-LISTEN:$port,bind=127.0.0.1,fork,cert=$name.pem,verify=0" STDOUT ;;
 	esac </dev/zero >heard 2>other.err 3>&- &
 	started+=($!)
 	eventually listens "$port"
