@@ -289,7 +289,10 @@ static void tls_recv(struct stream *stream)
 
 static void tls_stop_recv(struct stream *stream)
 {
-	stream_stop_recv(tls_of(stream)->lower);
+	struct tls_stream *tls = tls_of(stream);
+
+	if (!tls->waiting) /* else it is the sending way that needs what comes */
+		stream_stop_recv(tls->lower);
 }
 
 static void close_lower(struct tls_stream *tls);
