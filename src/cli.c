@@ -3,7 +3,7 @@
  * argv. Whatever is wrong with the command line is said in one line, naming the word at fault, and
  * ends with exit status 2 before anything is opened.
  */
-#include "cli_table.h"
+#include "cli_check.h"
 #include "cmd.h"
 #include "resolve.h"
 
@@ -15,27 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What can only be judged once everything is read. */
-struct reading {
-	struct options *options;
-	const struct cli_command *command; /* NULL before the command's name */
-	bool udp;
-	bool local;
-	int family;
-	bool numeric;
-	const char *source;
-	const char *from;
-	const char **to;
-	const char *tls_option; /* one that only TLS understands, or NULL */
-	bool tls;
-	bool min_clients_given;
-};
-
 /* ---- complaints ---- */
 
-_Noreturn static void usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static void usage_error(const char *format, ...)
+void cli_usage_error(const char *format, ...)
 {
 	char line[512];
 	va_list arguments;
@@ -70,7 +52,8 @@ static uint64_t parse_seconds(const char *text, const char *option)
 	double seconds = strtod(text, &end);
 
 	if (!is_decimal(text) || *end || !(seconds >= 0.001) || seconds > 1e9)
-		usage_error("'%.200s': %s takes a number of seconds from 0.001 on", text, option);
+		cli_usage_error(
+			"'%.200s': %s takes a number of seconds from 0.001 on", text, option);
 	return (uint64_t)(seconds * 1000);
 }
 
@@ -82,7 +65,7 @@ static int64_t parse_linger(const char *text)
 	if (strcmp(text, "-1") == 0)
 		return -1;
 	if (!is_decimal(text) || *end || seconds > 1e9)
-		usage_error("'%.200s': -q takes a number of seconds, or -1", text);
+		cli_usage_error("'%.200s': -q takes a number of seconds, or -1", text);
 	return (int64_t)(seconds * 1000);
 }
 
@@ -92,7 +75,7 @@ static uint64_t parse_number(const char *text, const char *option, uint64_t leas
 	unsigned long long number = strtoull(text, &end, 10);
 
 	if (text[0] < '0' || text[0] > '9' || *end || number < least || number > most)
-		usage_error("'%.200s': %s takes a number from %llu to %llu", text, option,
+		cli_usage_error("'%.200s': %s takes a number from %llu to %llu", text, option,
 			(unsigned long long)least, (unsigned long long)most);
 	return number;
 }
@@ -112,7 +95,7 @@ static uint64_t parse_size(const char *text, const char *option, uint64_t most)
 		end += found ? 1 : 0;
 	}
 	if (text[0] < '0' || text[0] > '9' || *end || !size || size > most / unit)
-		usage_error("'%.200s': %s takes a size from 1 to %llu (k, M, G)", text, option,
+		cli_usage_error("'%.200s': %s takes a size from 1 to %llu (k, M, G)", text, option,
 			(unsigned long long)most);
 	return size * unit;
 }
@@ -126,7 +109,7 @@ static void parse_slow(struct options *options, const char *text)
 	else if (strcmp(text, "close") == 0)
 		options->hub.slow = HUB_CLOSE;
 	else
-		usage_error("'%.200s': --slow is wait, drop or close", text);
+		cli_usage_error("'%.200s': --slow is wait, drop or close", text);
 }
 
 static void parse_backend(struct options *options, const char *text)
@@ -141,20 +124,20 @@ static void parse_backend(struct options *options, const char *text)
 			strcat(known, ", ");
 		strcat(known, *name);
 	}
-	usage_error("'%.200s': this build's backends are %s", text, known);
+	cli_usage_error("'%.200s': this build's backends are %s", text, known);
 }
 
 static enum tls_version parse_tls_version(const char *text)
 {
 	if (strcmp(text, "1.2") != 0 && strcmp(text, "1.3") != 0)
-		usage_error("'%.200s': --tls-min is 1.2 or 1.3", text);
+		cli_usage_error("'%.200s': --tls-min is 1.2 or 1.3", text);
 	return text[2] == '2' ? TLS_1_2 : TLS_1_3;
 }
 
 static void parse_family(struct reading *reading, int family)
 {
 	if (reading->family != AF_UNSPEC && reading->family != family)
-		usage_error("-4 contradicts -6");
+		cli_usage_error("-4 contradicts -6");
 	reading->family = family;
 }
 
@@ -197,12 +180,12 @@ static void set_common(struct reading *reading, int letter, const char *value)
 		break;
 	case 'v':
 		if (options->verbose < 0)
-			usage_error("-v contradicts --quiet");
+			cli_usage_error("-v contradicts --quiet");
 		options->verbose++;
 		break;
 	case QUIET:
 		if (options->verbose > 0)
-			usage_error("--quiet contradicts -v");
+			cli_usage_error("--quiet contradicts -v");
 		options->verbose = -1;
 		break;
 	case 'h':
@@ -306,7 +289,7 @@ static void set_option(struct reading *reading, int letter, const char *value)
 	case PORT_FILE:
 		options->port_file = value;
 		if (!*value)
-			usage_error("--port-file needs the name of a file");
+			cli_usage_error("--port-file needs the name of a file");
 		break;
 	case 'z':
 		options->zero = true;
@@ -397,16 +380,16 @@ static void complain_about_option(int result, char **argv, unsigned bits)
 	bool is_long = strncmp(word, "--", 2) == 0;
 
 	if (result == ':' && is_long)
-		usage_error("%s needs a value", word);
+		cli_usage_error("%s needs a value", word);
 	if (result == ':')
-		usage_error("-%c needs a value", optopt);
+		cli_usage_error("-%c needs a value", optopt);
 	if (is_long && optopt)
-		usage_error("%s: this option takes no value", word);
+		cli_usage_error("%s: this option takes no value", word);
 	if (is_long && is_ambiguous(word, bits))
-		usage_error("%s: more than one option begins like this", word);
+		cli_usage_error("%s: more than one option begins like this", word);
 	if (is_long)
-		usage_error("%s: no such option here", word);
-	usage_error("-%c: no such option here", optopt);
+		cli_usage_error("%s: no such option here", word);
+	cli_usage_error("-%c: no such option here", optopt);
 }
 
 /* An option without a letter as it is written. */
@@ -452,7 +435,7 @@ static void read_address(
 	const char *wrong = address_parse(address, text, defaults);
 
 	if (wrong)
-		usage_error("'%.200s': %s", text, wrong);
+		cli_usage_error("'%.200s': %s", text, wrong);
 }
 
 /* An address to connect to: without a host it is this one; the port must be there. */
@@ -461,7 +444,7 @@ static void read_target(
 {
 	read_address(address, text, defaults);
 	if (!address_is_local(address) && !address->port)
-		usage_error("'%.200s': one cannot connect to port 0", text);
+		cli_usage_error("'%.200s': one cannot connect to port 0", text);
 }
 
 static void set_defaults(const struct reading *reading, struct address_defaults *defaults)
@@ -484,9 +467,9 @@ static void read_operands(struct reading *reading, int count, char **operands,
 	bool dials = reading->command->bit == CONNECT;
 
 	if (count == 0)
-		usage_error("%s: the address is missing", name);
+		cli_usage_error("%s: the address is missing", name);
 	if (count > 2)
-		usage_error("'%.200s': %s takes HOST PORT or one ADDRESS", operands[2], name);
+		cli_usage_error("'%.200s': %s takes HOST PORT or one ADDRESS", operands[2], name);
 	if (count == 1 && dials)
 		read_target(&options->address, operands[0], defaults);
 	else if (count == 1)
@@ -497,119 +480,10 @@ static void read_operands(struct reading *reading, int count, char **operands,
 			&options->address, operands[0], operands[1], defaults, &word);
 
 		if (wrong)
-			usage_error("'%.200s': %s", word, wrong);
+			cli_usage_error("'%.200s': %s", word, wrong);
 		if (dials && !options->address.port)
-			usage_error("'%.200s': one cannot connect to port 0", operands[1]);
+			cli_usage_error("'%.200s': one cannot connect to port 0", operands[1]);
 	}
-}
-
-static void check_connect(const struct reading *reading)
-{
-	struct options *options = reading->options;
-	struct os_address *source = &options->socket.source;
-
-	if (reading->source && !address_numeric(reading->source, source))
-		usage_error("'%.200s': -s takes an IP address", reading->source);
-	if (address_is_local(&options->address) && (reading->source || options->socket.source_port))
-		usage_error("-s and -p contradict a Unix socket");
-	if (reading->source && reading->family != AF_UNSPEC &&
-		source->u.any.sa_family != reading->family)
-		usage_error("'%.200s': -s contradicts -4 or -6", reading->source);
-	if (options->zero && address_is_datagram(&options->address))
-		usage_error("-z: a datagram socket is never refused or accepted");
-}
-
-static void check_data(const struct options *options)
-{
-	if (options->send_only && (options->recv_only || options->no_stdin))
-		usage_error("--send-only contradicts %s", options->no_stdin ? "-d" : "--recv-only");
-}
-
-static void check_echo(const struct options *options)
-{
-	if (!address_is_datagram(&options->address))
-		return;
-	if (options->max_conns || options->idle_timeout)
-		usage_error("%s: an echo of datagrams has no connections",
-			options->max_conns ? "-m" : "-i");
-}
-
-static void check_listen(const struct options *options)
-{
-	if (options->to_count > 1)
-		usage_error("--to: listen relays to one address");
-	if (options->to_count && options->no_stdin)
-		usage_error("--to contradicts -d: there is no stdin");
-	if (options->to_count && (options->recv_only || options->send_only))
-		usage_error("--to contradicts %s: there is no stdin",
-			options->recv_only ? "--recv-only" : "--send-only");
-}
-
-static void check_fanout(struct reading *reading)
-{
-	struct options *options = reading->options;
-
-	const char *broker = options->chat ? "--chat" : "--broker";
-
-	if (options->broker && reading->from)
-		usage_error("--from contradicts %s", broker);
-	if (options->broker && reading->min_clients_given)
-		usage_error("--min-clients contradicts %s: there is no input to hold back", broker);
-	if (reading->from && address_is_datagram(&options->from))
-		usage_error("'%.200s': --from needs a stream", reading->from);
-	if (!options->to_count && address_is_datagram(&options->address))
-		usage_error("fanout: datagrams have no subscribers; send them with --to");
-	if (options->to_count && options->max_conns)
-		usage_error("-m contradicts --to: nobody is accepted");
-	if (options->to_count && options->port_file)
-		usage_error("--port-file contradicts --to: there is no port");
-	if (!reading->min_clients_given)
-		options->min_clients = options->to_count ? options->to_count : 1;
-	if (options->to_count && options->min_clients > options->to_count)
-		usage_error("--min-clients is more than there are --to");
-}
-
-/* Which roles ask for TLS, and do the options that belong to it? */
-static void check_tls(struct reading *reading)
-{
-	struct options *options = reading->options;
-	const struct tls_options *tls = &options->tls;
-	bool dials = reading->command->bit == CONNECT;
-	bool serves = !dials && !(reading->command->bit == FANOUT && options->to_count);
-	bool names_host = true;
-
-	options->serves_tls = serves && options->address.tls;
-	for (size_t i = 0; i < options->to_count + 2; i++) {
-		const struct address *to = i < options->to_count    ? &options->to[i]
-					   : i == options->to_count ? &options->from
-								    : &options->address;
-
-		if (!to->tls || (to == &options->address && !dials))
-			continue;
-		options->dials_tls = true;
-		names_host = names_host && !address_is_local(to);
-	}
-	if ((options->serves_tls || options->dials_tls) && !tls_is_built_in())
-		usage_error("TLS: this build has none");
-	if (reading->tls && reading->udp)
-		usage_error("--tls contradicts -u: TLS is for streams");
-	if (reading->tls_option && !options->serves_tls && !options->dials_tls)
-		usage_error("%s: no address here asks for TLS", reading->tls_option);
-	if (tls->key && !tls->certificate)
-		usage_error("--key needs --cert");
-	if (tls->client_ca && !options->serves_tls)
-		usage_error("--client-ca: this serves nobody by TLS");
-	if ((tls->ca || tls->insecure || tls->server_name) && !options->dials_tls)
-		usage_error("%s: this dials nobody by TLS", tls->ca         ? "--ca"
-							    : tls->insecure ? "--insecure"
-									    : "--server-name");
-	if (tls->server_name &&
-		(!*tls->server_name || *tls->server_name == '.' || strlen(tls->server_name) > 253))
-		usage_error("'%.200s': --server-name takes the name of a host", tls->server_name);
-	if (tls->insecure && tls->ca)
-		usage_error("--insecure contradicts --ca");
-	if (options->dials_tls && !names_host && !tls->server_name && !tls->insecure)
-		usage_error("TLS over a Unix socket: --server-name says whom to expect");
 }
 
 /* Reads everything after the command's name; what comes back is ready to run. */
@@ -621,10 +495,10 @@ static void read_command(struct reading *reading, int argc, char **argv)
 
 	set_defaults(reading, &defaults);
 	if (options->edge && !mux_backend_has_edge(options->backend))
-		usage_error("--edge: %s has no edge-triggered mode", options->backend);
+		cli_usage_error("--edge: %s has no edge-triggered mode", options->backend);
 	options->to = calloc(options->to_count + 1, sizeof(*options->to));
 	if (!options->to)
-		usage_error("out of memory");
+		cli_usage_error("out of memory");
 	for (size_t i = 0; i < options->to_count; i++)
 		read_target(&options->to[i], reading->to[i], &defaults);
 	if (reading->from) {
@@ -633,23 +507,14 @@ static void read_command(struct reading *reading, int argc, char **argv)
 	}
 	if (reading->command->bit == FANOUT && options->to_count) {
 		if (first < argc)
-			usage_error("'%.200s': --to takes the place of an address to serve",
+			cli_usage_error("'%.200s': --to takes the place of an address to serve",
 				argv[first]);
 	} else {
 		read_operands(reading, argc - first, argv + first, &defaults);
 	}
 	if (options->port_file && address_is_local(&options->address))
-		usage_error("--port-file: a Unix socket has no port");
-	check_data(options);
-	if (reading->command->bit == LISTEN)
-		check_listen(options);
-	if (reading->command->bit == ECHO)
-		check_echo(options);
-	if (reading->command->bit == CONNECT)
-		check_connect(reading);
-	if (reading->command->bit == FANOUT)
-		check_fanout(reading);
-	check_tls(reading);
+		cli_usage_error("--port-file: a Unix socket has no port");
+	cli_check(reading);
 }
 
 static const struct cli_command *find_command(const char *name)
@@ -657,13 +522,13 @@ static const struct cli_command *find_command(const char *name)
 	for (size_t i = 0; i < CLI_COMMANDS; i++)
 		if (strcmp(cli_commands[i].name, name) == 0)
 			return &cli_commands[i];
-	usage_error("'%.200s': the commands are listen, connect, echo and fanout", name);
+	cli_usage_error("'%.200s': the commands are listen, connect, echo and fanout", name);
 }
 
 static void show_help(int argc, char **argv)
 {
 	if (argc > 2)
-		usage_error("'%.200s': help takes one command", argv[2]);
+		cli_usage_error("'%.200s': help takes one command", argv[2]);
 	finish_output(cli_help(argc > 1 ? find_command(argv[1]) : NULL));
 }
 
@@ -680,12 +545,12 @@ int main(int argc, char **argv)
 	os_start();
 	reading.to = calloc((size_t)argc + 1, sizeof(*reading.to));
 	if (!reading.to)
-		usage_error("out of memory");
+		cli_usage_error("out of memory");
 
 	int at = read_options(&reading, argc, argv);
 
 	if (at >= argc)
-		usage_error("a command is missing: listen, connect, echo or fanout");
+		cli_usage_error("a command is missing: listen, connect, echo or fanout");
 	if (strcmp(argv[at], "help") == 0)
 		show_help(argc - at, argv + at);
 	reading.command = find_command(argv[at]);
