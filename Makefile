@@ -102,7 +102,7 @@ $(B)/one_byte.so: tests/one_byte.c $(B)/flags
 test-programs: $(B)/muxcat $(B)/load $(B)/one_byte.so $(UNIT)
 
 check: ; $(Q)scripts/deps.sh check && scripts/check.sh
-check-long: ; $(Q)scripts/deps.sh check && LONG=1 TESTS=tls scripts/check.sh
+check-long: ; $(Q)scripts/deps.sh check && LONG=1 LIMIT=3000 TESTS=tls scripts/check.sh
 check-no-tls: ; $(Q)scripts/deps.sh check && scripts/check.sh no-tls
 check-windows: ; $(Q)scripts/deps.sh check && scripts/check.sh windows
 

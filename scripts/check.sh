@@ -33,6 +33,7 @@ make -j"$(nproc)" B="$B" test-programs || exit 1
 export MUXCAT_BUILD=$PWD/$B
 export ASAN_OPTIONS=detect_leaks=1
 export BATS_TEST_TIMEOUT=270
+export LIMIT=${LIMIT:-600}
 export results=$PWD/$B/results
 rm -rf "$results"
 mkdir "$results"
@@ -59,14 +60,31 @@ count() {
 	grep -a '^not ok ' "$1" | sed "s|^not ok [0-9]*|$(basename "$1" .tap):|" >>"$results/failed"
 }
 
-# Runs the command line's tests for each backend of a list with commas that $BACKENDS, if it is set,
-# has too: run_backends KIND LIST. Several files at a time: most tests wait more than they work.
+# Runs a file of tests: run_file KIND BACKEND FILE. One that has not ended after $LIMIT seconds is
+# ended, and who was there then is told: a process that is left behind can keep bats waiting.
 run_file() {
-	MUXCAT_FLAGS="--backend=$2" bats --tap "$3" >"$(results_of "$@")" 2>&1
+	local tap bats left=0
+	tap=$(results_of "$@")
+	set -m # a process group of its own
+	MUXCAT_FLAGS="--backend=$2" bats --tap "$3" >"$tap" 2>&1 </dev/null &
+	bats=$!
+	set +m
+	trap 'kill -TERM -- "-$bats"; exit 130' INT TERM
+	if ! timeout --foreground "$LIMIT" tail -s 0.1 --pid="$bats" -f /dev/null; then
+		left=1
+		ps -eHo pid,ppid,pgid,stat,etimes,wchan:20,args >"$tap.processes"
+		kill -KILL -- "-$bats"
+	fi
+	wait "$bats" 2>/dev/null
+	echo "$1, $2, $(basename "$3"): $(grep -acE '^ok ' "$tap") of $(sed -n 's/^1\.\.//p' "$tap") in $SECONDS s"
+	[ "$left" -eq 0 ] || sed "s/^/did not end: /" "$tap.processes"
 }
 results_of() {
 	echo "$results/$1.${2// /}.$(basename "$3" .bats).tap"
 }
+
+# Runs the command line's tests for each backend of a list with commas that $BACKENDS, if it is set,
+# has too: run_backends KIND LIST. Several files at a time: most tests wait more than they work.
 run_backends() {
 	local kind=$1 backends backend file before
 	mapfile -t backends < <(tr ',' '\n' <<<"$2" | grep -xFf <(tr ',' '\n' <<<"${BACKENDS:-$2}"))
@@ -122,9 +140,10 @@ if [ "$kind" = plain ] || [ "$kind" = windows ]; then
 	export MUXCAT_EXE=$PWD/scripts/muxcat-wine WINEDEBUG=-all
 	# of which each file of tests makes its own
 	if [ ! -d "$B/windows/wine" ]; then
-		WINEPREFIX=$PWD/$B/windows/wine /usr/lib/wine/wine64 wineboot --init >/dev/null 2>&1
-		WINEPREFIX=$PWD/$B/windows/wine wineserver -k # which writes its registry
-		WINEPREFIX=$PWD/$B/windows/wine wineserver -w
+		export WINEPREFIX=$PWD/$B/windows/wine
+		timeout -k 1 300 /usr/lib/wine/wine64 wineboot --init >/dev/null 2>&1
+		timeout -k 1 60 wineserver -k # which writes its registry
+		timeout -k 1 60 wineserver -w
 	fi
 	run_backends windows "iocp,poll,select"
 fi

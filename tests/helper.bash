@@ -145,12 +145,12 @@ make_wine() {
 # A file's tests have one, whose server and services stay from test to test, with nobody's stdio.
 begin_wine() {
 	make_wine "$BATS_FILE_TMPDIR/wine"
-	wineserver -p </dev/null >/dev/null 2>&1 3>&-
-	"$MUXCAT" --version </dev/null >/dev/null 2>&1 3>&-
+	timeout -k 1 60 wineserver -p </dev/null >/dev/null 2>&1 3>&-
+	timeout -k 1 60 "$MUXCAT" --version </dev/null >/dev/null 2>&1 3>&-
 }
 
 end_wine() {
-	wineserver -k || true # which may have gone already
+	timeout -k 1 60 wineserver -k 3>&- || true # which may have gone already
 }
 
 # From here on the test's muxcats have a Wine of their own, until the test's end.
