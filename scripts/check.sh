@@ -6,6 +6,7 @@
 #   scripts/check.sh windows  the command line's with the Windows build under Wine, for each backend
 #   scripts/check.sh asan     the same under AddressSanitizer and UBSan
 #   scripts/check.sh tsan     the same under ThreadSanitizer
+# A failed test is tried RETRIES times more, and the log shows each first try.
 # TESTS="eof echo" picks tests/eof.bats and tests/echo.bats; BACKENDS="poll,select" picks backends.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -148,7 +149,7 @@ if [ "$kind" = plain ] || [ "$kind" = windows ]; then
 	run_backends windows "iocp,poll,select"
 fi
 
-[ ! -e "$results/tried-again" ] || { echo "tried again under Wine:"; cat "$results/tried-again"; }
+[ ! -e "$results/tried-again" ] || { echo "tried again:"; cat "$results/tried-again"; }
 cat "$results/failed"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

@@ -27,6 +27,7 @@ setup() {
 begin_test() {
 	cd "$BATS_TEST_TMPDIR" || return 1
 	started=()
+	BATS_TEST_RETRIES=${RETRIES:-0}
 	# Wine loses a program's last words now and then (1 test in 600): check.sh shows each of those
 	! on_windows || BATS_TEST_RETRIES=1
 }

@@ -382,7 +382,7 @@ other_server() {
 
 @test "a subscriber that takes little at a time makes progress, and is not cut off" {
 	python3 -c 'print("x" * 9999999)' >data
-	begin fanout --tls --cert "$CERTIFICATES/good.pem" --stall 1.5 -O 4k --port-file port 127.0.0.1 0 <data 2>err
+	begin fanout --tls --cert "$CERTIFICATES/good.pem" --stall 4 -O 4k --port-file port 127.0.0.1 0 <data 2>err
 	local server=$pid
 	mkfifo slow
 	exec 5<>slow
@@ -391,10 +391,11 @@ other_server() {
 import os, time
 fd = os.open("slow", os.O_RDONLY)
 os.read(fd, 65536)
-end = time.monotonic() + 4
-while time.monotonic() < end:
-    assert os.read(fd, 1024)
-    time.sleep(0.05)' 3>&-
+begin = time.monotonic()
+taken = 0
+while taken < 90000:  # at 10 kB/s: less than a buffer of 64 KiB within --stall, more than a record
+    time.sleep(max(0, begin + taken / 10000 - time.monotonic()))
+    taken += len(os.read(fd, 1000))' 3>&-
 	exec 5>&-
 	[ ! -s err ]
 	kill -0 "$server"
