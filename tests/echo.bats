@@ -192,6 +192,7 @@ echo_at() {
 }
 
 @test "500 clients at the same time, 20 round trips each" {
+	! on_windows || own_wine # a server killed with many sockets can end Wine's, too
 	server 127.0.0.1 0 2>err
 	run -0 python3 "$PEER" crowd "$port" 500 20
 	equal "$output" "all served"
@@ -293,6 +294,7 @@ echo_at() {
 @test "1100 clients are served where the backend has no such limit" {
 	! has_fd_setsize || skip "select stops at FD_SETSIZE"
 	[ "$(ulimit -n)" -gt 1200 ] || skip "too few descriptors allowed"
+	! on_windows || own_wine # a server killed with many sockets can end Wine's, too
 	server 127.0.0.1 0 2>err
 	run -0 python3 "$PEER" crowd "$port" 1100 2
 	equal "$(<err)" ""

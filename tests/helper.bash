@@ -143,15 +143,34 @@ make_wine() {
 	export WINEPREFIX=$1
 }
 
-# A file's tests have one, whose server and services stay from test to test, with nobody's stdio.
+# A file's tests have one, whose server and services stay from test to test.
 begin_wine() {
 	make_wine "$BATS_FILE_TMPDIR/wine"
-	timeout -k 1 60 wineserver -p </dev/null >/dev/null 2>&1 3>&-
-	timeout -k 1 60 "$MUXCAT" --version </dev/null >/dev/null 2>&1 3>&-
+	(
+		close_descriptors
+		exec </dev/null >/dev/null 2>&1
+		timeout -k 1 60 wineserver -p
+		timeout -k 1 60 "$MUXCAT" --version
+	)
 }
 
+# All but stdin, stdout, stderr and the shell's own (255): bats waits for whoever has one of its own.
+close_descriptors() {
+	local fd
+	for fd in /proc/"$BASHPID"/fd/*; do
+		fd=${fd##*/}
+		((fd < 3 || fd == 255)) || exec {fd}>&-
+	done
+}
+
+# Ends Wine's server, and what is left of its services where the server has crashed.
 end_wine() {
+	local environment pid
 	timeout -k 1 60 wineserver -k 3>&- || true # which may have gone already
+	for environment in $(grep -lsFxz "WINEPREFIX=$WINEPREFIX" /proc/[0-9]*/environ); do
+		pid=${environment//[!0-9]/}
+		[[ $(readlink "/proc/$pid/exe") != */wine/* ]] || kill -KILL "$pid" 2>/dev/null || true
+	done
 }
 
 # From here on the test's muxcats have a Wine of their own, until the test's end.

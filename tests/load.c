@@ -82,10 +82,10 @@ static void run(int epoll, struct client *clients, long busy, long trips, size_t
 	for (long i = 0; i < busy && asked < trips; i++, asked++)
 		ask(&clients[i], size);
 	while (done < trips) {
-		int ready = epoll_wait(epoll, events, 256, 10000);
+		int ready = epoll_wait(epoll, events, 256, 60000);
 
 		if (ready <= 0)
-			die("no reply within 10 s");
+			die("no reply within 60 s");
 		for (int i = 0; i < ready; i++) {
 			struct client *client = events[i].data.ptr;
 

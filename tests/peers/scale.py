@@ -6,14 +6,15 @@ import sys
 import tempfile
 import time
 
-from joined import PATIENCE, muxcat
+from joined import PATIENCE, WINDOWS, muxcat
 
 BUILD = os.environ["MUXCAT_BUILD"]
 
 
 def pin(processor):
 	"""Server and load each keep to a processor, where the scheduler might put both on one."""
-	return lambda: os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[processor % os.cpu_count()]})
+	allowed = sorted(os.sched_getaffinity(0))
+	return lambda: os.sched_setaffinity(0, {allowed[processor % len(allowed)]})
 
 
 class Server:
@@ -105,7 +106,8 @@ def cost(idles):
 
 def flat(idle):
 	none, many = cost([0, idle])
-	assert many <= 1.10 * none, f"{many / none:.2f} times the cost with none idle"
+	limit = 1.5 if WINDOWS else 1.10  # Wine's own share changes more; looking at each would be many times
+	assert many <= limit * none, f"{many / none:.2f} times the cost with none idle"
 
 
 def grows(idle):
