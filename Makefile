@@ -50,11 +50,16 @@ $(B)/flags: force
 
 MINGW ?= x86_64-w64-mingw32
 W := $(B)/windows
-WINDOWS_OBJECTS := $(patsubst %.c,$(W)/%.o,$(notdir $(wildcard src/*.c src/windows/*.c src/no_openssl/*.c)))
-WINDOWS_CPPFLAGS := -Isrc -Isrc/windows -D_GNU_SOURCE -D_WIN32_WINNT=0x0A00 -DNTDDI_VERSION=0x0A000007
+WINDOWS_OBJECTS := $(patsubst %.c,$(W)/%.o,$(notdir $(wildcard src/*.c src/windows/*.c $(TLS_SOURCES)/*.c)))
+WINDOWS_CPPFLAGS := -I$(W)/include -Isrc -Isrc/windows -D_GNU_SOURCE -D_WIN32_WINNT=0x0A00 -DNTDDI_VERSION=0x0A000007
 WINDOWS_CFLAGS := -O2 -g -std=c11 $(WARNINGS)
 
 windows: $(W)/muxcat.exe
+
+# OpenSSL's headers, which are the same everywhere but for a word size that muxcat does not use.
+$(W)/include/openssl/ssl.h:
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -M src/openssl/library.h | grep -o '/[^ ]*/openssl/[^ ]*\.h' | xargs cp -L -t $(@D)
 
 # What the tests load into Wine, and run there.
 $(W)/handles_only.so: tests/wine/handles_only.c $(B)/flags
@@ -72,8 +77,7 @@ $(W)/%.o: src/windows/%.c Makefile
 	$(Q)mkdir -p $(W)
 	$(call say,CC) $(MINGW)-gcc $(WINDOWS_CPPFLAGS) $(WINDOWS_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(W)/%.o: src/no_openssl/%.c Makefile
-	$(Q)mkdir -p $(W)
+$(W)/%.o: $(TLS_SOURCES)/%.c Makefile | $(W)/include/openssl/ssl.h
 	$(call say,CC) $(MINGW)-gcc $(WINDOWS_CPPFLAGS) $(WINDOWS_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(W)/resources.o: src/windows/muxcat.rc src/windows/muxcat.manifest

@@ -96,7 +96,7 @@ run_backends() {
 		for backend in "${backends[@]}"; do
 			printf '%s\0' "$kind" "$backend" "$file"
 		done
-	done | xargs --process-slot-var=SLOT -0 -n 3 -P "${JOBS:-4}" bash -c 'run_file "$@"' run_file
+	done | xargs -r --process-slot-var=SLOT -0 -n 3 -P "${JOBS:-4}" bash -c 'run_file "$@"' run_file
 	for backend in "${backends[@]}"; do
 		before=$passed/$failed/$skipped
 		for file in "${files[@]}"; do
@@ -141,6 +141,7 @@ esac
 
 if [ "$kind" = plain ] || [ "$kind" = windows ]; then
 	make -j"$(nproc)" B="$B" windows-test-programs || exit 1
+	scripts/openssl-windows.sh "$B/windows" || exit 1
 	export MUXCAT_EXE=$PWD/scripts/muxcat-wine WINEDEBUG=-all
 	# of which each file of tests makes its own
 	if [ ! -d "$B/windows/wine" ]; then

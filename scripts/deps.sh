@@ -8,7 +8,7 @@ build="cc:gcc /usr/include/stdio.h:libc6-dev make:make /usr/include/openssl/ssl.
 check="$build bats:bats nc:netcat-openbsd ncat:ncat socat:socat python3:python3 strace:strace
 	clang:clang tmux:tmux script:bsdutils mandoc:mandoc
 	openssl:openssl ip:iproute2 ss:iproute2 pkill:procps unshare:util-linux /usr/include/cmocka.h:libcmocka-dev /etc/services:netbase
-	x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64 /usr/lib/wine/wine64:wine64 wineserver:wine"
+	pod2man:perl x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64 /usr/lib/wine/wine64:wine64 wineserver:wine"
 lint="$check clang-format:clang-format clang-tidy:clang-tidy cppcheck:cppcheck
 	shellcheck:shellcheck"
 

@@ -172,6 +172,23 @@ _Noreturn void os_die_by(int signal);
 bool os_pipe_kills(void);
 _Noreturn void os_die_by_pipe(void);
 
+/* ---- what is loaded while it runs ---- */
+
+/*
+ * A shared library, kept until the process ends (dlopen(3)), and a function or variable of it. NULL:
+ * `wrong`, valid until the next call, says why. Windows looks beside the program and in its own
+ * folder, never in the current one.
+ */
+void *os_library(const char *name, const char **wrong);
+void *os_library_symbol(void *library, const char *name, const char **wrong);
+
+/*
+ * Gives `each` the certificates (DER) that the system's own store trusts, where it has one that
+ * OpenSSL does not know: Windows.
+ */
+typedef void os_certificate(void *user, const unsigned char *der, size_t length);
+void os_trusted_certificates(os_certificate *each, void *user);
+
 /* ---- files ---- */
 
 /* rename(2): `to` is replaced in one step. False, with errno set. */

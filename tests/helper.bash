@@ -167,10 +167,10 @@ close_descriptors() {
 end_wine() {
 	local environment pid
 	timeout -k 1 60 wineserver -k 3>&- || true # which may have gone already
-	for environment in $(grep -lsFxz "WINEPREFIX=$WINEPREFIX" /proc/[0-9]*/environ); do
+	while read -r environment; do
 		pid=${environment//[!0-9]/}
 		[[ $(readlink "/proc/$pid/exe") != */wine/* ]] || kill -KILL "$pid" 2>/dev/null || true
-	done
+	done < <(grep -lsFxz "WINEPREFIX=$WINEPREFIX" /proc/[0-9]*/environ)
 }
 
 # From here on the test's muxcats have a Wine of their own, until the test's end.

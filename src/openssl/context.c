@@ -170,6 +170,25 @@ static struct tls_context *new_context(
 	return NULL;
 }
 
+/* One that cannot be read, or is there already, does not matter. */
+static void trust_certificate(void *user, const unsigned char *der, size_t length)
+{
+	X509 *certificate = openssl.d2i_X509(NULL, &der, (long)length);
+
+	if (certificate)
+		openssl.X509_STORE_add_cert(openssl.SSL_CTX_get_cert_store(user), certificate);
+	openssl.X509_free(certificate);
+	openssl.ERR_clear_error();
+}
+
+static bool trust_as_the_system(SSL_CTX *ssl, char *wrong)
+{
+	if (openssl.SSL_CTX_set_default_verify_paths(ssl) != 1)
+		return fail_by_library(wrong, "the system's trusted certificates");
+	os_trusted_certificates(trust_certificate, ssl);
+	return true;
+}
+
 static bool set_up_client(
 	struct tls_context *context, const struct tls_options *options, char *wrong)
 {
@@ -185,8 +204,7 @@ static bool set_up_client(
 	openssl.SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, NULL);
 	if (options->ca)
 		return trust(ssl, options->ca, wrong);
-	return openssl.SSL_CTX_set_default_verify_paths(ssl) == 1 ||
-	       fail_by_library(wrong, "the system's trusted certificates");
+	return trust_as_the_system(ssl, wrong);
 }
 
 static bool set_up_server(struct tls_context *context, const struct tls_options *options,

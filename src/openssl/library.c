@@ -1,7 +1,6 @@
 #include "library.h"
 
-#include <dlfcn.h>
-#include <stdbool.h>
+#include "os.h"
 
 struct openssl openssl;
 
@@ -19,16 +18,12 @@ static const struct symbol of_libcrypto[] = { OPENSSL_LIBCRYPTO(SYMBOL) };
 
 static const char *load(const char *name, const struct symbol *symbols, size_t count)
 {
-	void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+	const char *wrong = NULL;
+	void *library = os_library(name, &wrong);
 
-	if (!library)
-		return dlerror();
-	for (size_t i = 0; i < count; i++) {
-		*symbols[i].at = dlsym(library, symbols[i].name);
-		if (!*symbols[i].at)
-			return dlerror();
-	}
-	return NULL;
+	for (size_t i = 0; library && !wrong && i < count; i++)
+		*symbols[i].at = os_library_symbol(library, symbols[i].name, &wrong);
+	return wrong;
 }
 
 const char *openssl_load(void)
@@ -38,9 +33,9 @@ const char *openssl_load(void)
 
 	if (loaded)
 		return NULL;
-	wrong = load("libcrypto.so.3", of_libcrypto, COUNT(of_libcrypto));
+	wrong = load(OS_LIBCRYPTO, of_libcrypto, COUNT(of_libcrypto));
 	if (!wrong)
-		wrong = load("libssl.so.3", of_libssl, COUNT(of_libssl));
+		wrong = load(OS_LIBSSL, of_libssl, COUNT(of_libssl));
 	loaded = !wrong;
 	return wrong;
 }

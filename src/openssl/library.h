@@ -1,5 +1,5 @@
 /*
- * OpenSSL 3, loaded with dlopen(3) when it is first asked for: whoever uses no TLS does not pay for
+ * OpenSSL 3, loaded when it is first asked for: whoever uses no TLS does not pay for
  * its start, and muxcat runs where it is not installed. What is used of it is listed here once;
  * its own headers give the types, and a call is written openssl.SSL_new(...).
  */
@@ -18,7 +18,7 @@
 	X(SSL_CTX_load_verify_dir) X(SSL_CTX_load_verify_file) X(SSL_CTX_new) \
 	X(SSL_CTX_set_alpn_protos) X(SSL_CTX_set_alpn_select_cb) \
 	X(SSL_CTX_set_client_CA_list) X(SSL_CTX_set_default_verify_paths) \
-	X(SSL_CTX_set_ex_data) X(SSL_CTX_get_ex_data) X(SSL_CTX_set_keylog_callback) \
+	X(SSL_CTX_set_ex_data) X(SSL_CTX_get_ex_data) X(SSL_CTX_get_cert_store) X(SSL_CTX_set_keylog_callback) \
 	X(SSL_CTX_set_options) X(SSL_CTX_set_session_id_context) X(SSL_CTX_set_verify) \
 	X(SSL_CTX_use_PrivateKey) X(SSL_CTX_use_PrivateKey_file) X(SSL_CTX_use_certificate) \
 	X(SSL_CTX_use_certificate_chain_file) X(SSL_do_handshake) X(SSL_free) \
@@ -41,7 +41,8 @@
 	X(X509_get_subject_name) X(X509_getm_notAfter) X(X509_getm_notBefore) \
 	X(X509_gmtime_adj) X(X509_new) X(X509_set_issuer_name) X(X509_set_pubkey) \
 	X(X509_set_version) X(X509_sign) X(X509_verify_cert_error_string) X(ASN1_INTEGER_set_uint64) \
-	X(RAND_bytes) X(BIO_s_mem) X(BIO_read) X(BIO_free)
+	X(RAND_bytes) X(BIO_s_mem) X(BIO_read) X(BIO_free) \
+	X(d2i_X509) X(X509_STORE_add_cert)
 /* clang-format on */
 
 #include <openssl/rand.h>

@@ -15,4 +15,8 @@ typedef int mux_fd;
 /* This system's backends, the default first. */
 #define MUX_BACKENDS &mux_epoll, &mux_poll, &mux_select
 
+/* OpenSSL 3, as the system names it. */
+#define OS_LIBCRYPTO "libcrypto.so.3"
+#define OS_LIBSSL "libssl.so.3"
+
 #endif

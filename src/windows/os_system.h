@@ -2,6 +2,7 @@
 #ifndef MUXCAT_OS_SYSTEM_H
 #define MUXCAT_OS_SYSTEM_H
 
+#define WIN32_LEAN_AND_MEAN /* without wincrypt.h, which takes names of OpenSSL's */
 #include <winsock2.h>
 
 #include <afunix.h>
@@ -13,12 +14,19 @@ typedef intptr_t mux_fd;
 /* This system's backends, the default first. */
 #define MUX_BACKENDS &mux_iocp, &mux_poll, &mux_select
 
+/* OpenSSL 3, as its builds for 64 bits name it. */
+#define OS_LIBCRYPTO "libcrypto-3-x64.dll"
+#define OS_LIBSSL "libssl-3-x64.dll"
+
 /* Winsock's would tell of urgent data too, which no receive takes. */
 #undef POLLIN
 #define POLLIN POLLRDNORM
 
 /* Codes that the C library has no number for. */
 #define EHOSTDOWN WSAEHOSTDOWN
+
+/* open(2): not inherited; as it is, with no second end of line. */
+#define O_CLOEXEC (_O_NOINHERIT | _O_BINARY)
 
 /* memrchr(3) of the GNU library. */
 void *memrchr(const void *memory, int byte, size_t length);

@@ -1,6 +1,6 @@
 """A TLS connection whose two ways end on their own, which Python's own ssl.SSLSocket does not offer.
 
-The certificates are those that tls.bats makes, in the folder CERTIFICATES.
+The certificates are those that tls_helper.bash makes, in the folder CERTIFICATES.
 """
 import os
 import socket

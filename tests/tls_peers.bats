@@ -1,0 +1,129 @@
+#!/usr/bin/env bats
+# TLS with other programs, both roles: data, ends, versions, sessions.
+
+load tls_helper
+
+@test "openssl s_server as the server" {
+	local version
+	for version in tls1_2 tls1_3; do
+		small >answer
+		mkfifo ask.$version
+		openssl s_server -accept 127.0.0.1:0 -cert "$CERTIFICATES/good.pem" -naccept 1 -$version \
+			<>ask.$version >asked.$version 2>&1 3>&- &
+		started+=($!)
+		eventually grep -q "^ACCEPT" asked.$version
+		port=$(sed -n 's/^ACCEPT .*:\([0-9]*\)$/\1/p' asked.$version)
+		run -0 mc connect -q 0.5 -v --tls --ca "$CERTIFICATES/ca.pem" localhost "$port" <<<hello-$version
+		eventually grep -q "hello-$version" asked.$version
+	done
+}
+
+@test "openssl s_client as the client: what is sent comes back whole" {
+	local version
+	server echo --tls --cert "$CERTIFICATES/good.pem"
+	for version in tls1_2 tls1_3; do
+		mkfifo feed.$version
+		openssl s_client -connect "127.0.0.1:$port" -CAfile "$CERTIFICATES/ca.pem" -verify_return_error \
+			-$version -quiet <feed.$version >got.$version 2>err.$version 3>&- &
+		started+=($!)
+		exec 4>feed.$version # it stays until all has come back
+		small | tee sent >&4
+		eventually same_size sent got.$version
+		exec 4>&-
+		cmp sent got.$version
+	done
+}
+
+# ncat 7.93 ends its side without close_notify: nothing is lost, but nobody can know.
+@test "ncat as the client: both ways, and its end is told for what it is" {
+	small >sent
+	begin listen --tls --cert "$CERTIFICATES/good.pem" --port-file port 127.0.0.1 0 <sent >got 2>err
+	local server=$pid
+	timeout 20 ncat --ssl --ssl-verify --ssl-trustfile "$CERTIFICATES/ca.pem" localhost \
+		"$(port_of port)" <sent >answer 3>&-
+	ended "$server" 1
+	cut_short err
+	cmp sent got
+	cmp sent answer
+}
+
+@test "ncat as the server: the same" {
+	small >sent
+	free=$(python3 -B "$BATS_TEST_DIRNAME/peers/listen_peer.py" free)
+	ncat --ssl --ssl-cert "$CERTIFICATES/good.crt" --ssl-key "$CERTIFICATES/good.key" --recv-only \
+		-l 127.0.0.1 "$free" </dev/null >got 3>&- &
+	started+=($!)
+	local ncat=$!
+	eventually listens "$free"
+	status=0
+	mc connect --tls --ca "$CERTIFICATES/ca.pem" localhost "$free" <sent 2>err || status=$?
+	equal "$status" 1
+	cut_short err
+	ended "$ncat" 0
+	cmp sent got
+}
+
+@test "socat as the client and as the server" {
+	small >sent
+	server echo --tls --cert "$CERTIFICATES/good.pem"
+	socat -t 20 STDIO "OPENSSL:localhost:$port,cafile=$CERTIFICATES/ca.pem" <sent >got 3>&-
+	cmp sent got
+	free=$(python3 -B "$BATS_TEST_DIRNAME/peers/listen_peer.py" free)
+	socat -t 20 "OPENSSL-LISTEN:$free,bind=127.0.0.1,cert=$CERTIFICATES/good.pem,verify=0" \
+		"SYSTEM:cat >got2; echo done" 3>&- &
+	started+=($!)
+	eventually listens "$free"
+	run -0 mc connect --tls --ca "$CERTIFICATES/ca.pem" localhost "$free" <sent
+	equal "$output" "done"
+	cmp sent got2
+}
+
+@test "a session is resumed" {
+	local version
+	server echo -v --tls --cert "$CERTIFICATES/good.pem" 2>err
+	for version in tls1_2 tls1_3; do
+		echo hello | timeout 20 openssl s_client -connect "127.0.0.1:$port" -$version -sess_out session -ign_eof \
+			>out 2>&1 3>&- &
+		started+=($!)
+		eventually test -s session
+		openssl s_client -connect "127.0.0.1:$port" -$version -sess_in session </dev/null >again 2>&1
+		grep -q "^Reused, " again
+		eventually grep -q "accepted .*resumed" err
+		rm session
+	done
+}
+
+@test "renegotiation is refused" {
+	server echo -v --tls --cert "$CERTIFICATES/good.pem" 2>err
+	grep -q "^muxcat: listening on 127.0.0.1:$port (tls)$" err
+	mkfifo feed
+	exec 4<>feed
+	openssl s_client -tls1_2 -connect "127.0.0.1:$port" <feed >out 2>&1 3>&- 4>&- &
+	started+=($!)
+	eventually grep -q "Extended master secret" out
+	echo R >&4 # its command for that
+	eventually grep -q "no renegotiation" out
+	exec 4>&-
+}
+
+@test "--alpn agrees on what both have, by the server's preference" {
+	server echo -v --tls --cert "$CERTIFICATES/good.pem" --alpn h2,http/1.1 2>err
+	run -0 mc connect -v --tls --ca "$CERTIFICATES/ca.pem" --alpn http/1.1,h2 localhost "$port" </dev/null
+	[[ $output == *", verified, ALPN h2)"* ]]
+	grep -q "ALPN h2)" err
+	run -1 mc connect --tls --ca "$CERTIFICATES/ca.pem" --alpn smtp localhost "$port" </dev/null
+	[[ $output == *"no application protocol"* ]]
+}
+
+@test "--tls-min 1.3 speaks to no older peer" {
+	server echo --tls --tls-min 1.3 --cert "$CERTIFICATES/good.pem"
+	run ! openssl s_client -connect "127.0.0.1:$port" -tls1_2 </dev/null
+	run -0 mc connect --tls --ca "$CERTIFICATES/ca.pem" localhost "$port" <<<hello
+	equal "$output" hello
+}
+
+@test "-v tells protocol, cipher, peer and verification" {
+	server echo --tls --cert "$CERTIFICATES/good.pem"
+	run -0 mc connect -v --tls --ca "$CERTIFICATES/ca.pem" localhost "$port" </dev/null
+	[[ ${lines[0]} =~ ^muxcat:\ connected\ to\ 127.0.0.1:[0-9]+\ \(tls:\ TLSv1.3,\ TLS_[A-Z0-9_]+,\ peer\ CN\ =\ good,\ verified\)$ ]]
+}
