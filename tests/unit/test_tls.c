@@ -1,7 +1,9 @@
 /* TLS over streams in memory, which may bring a byte at a time, be cut anywhere, or wait. */
 #include "each_loop.h"
+#include "openssl/context.h"
 #include "tls.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 
 #include "pipe_stream.h"
@@ -25,6 +27,7 @@ struct side {
 	bool closing;
 	bool closed;
 	bool deaf; /* receives nothing until it is told to */
+	void (*at_end)(void);
 };
 
 static struct side sides[2];
@@ -81,6 +84,8 @@ static void received(
 		return;
 	}
 	side->ended = true;
+	if (side->at_end)
+		side->at_end();
 	leave_if_done(side);
 }
 
@@ -224,6 +229,51 @@ static void a_cut_anywhere_is_an_error(void **state)
 	}
 }
 
+/* The client stops receiving so many bytes after its handshake, which may be amid a ticket. */
+static size_t stop_after;
+static size_t received_in_handshake;
+static bool stopped;
+
+static size_t a_few_until_it_stops(void)
+{
+	struct side *client = &sides[0];
+
+	if (!client->ready)
+		received_in_handshake = client->below.received_bytes;
+	else if (!stopped && client->below.received_bytes >= received_in_handshake + stop_after) {
+		stopped = true;
+		stream_stop_recv(tls_stream(client->tls));
+	}
+	return 37;
+}
+
+static void receive_again(void)
+{
+	assert_int_equal(sides[1].received, AMOUNT);
+	stop_after = 2 * AMOUNT; /* from here on it does not stop any more */
+	if (stopped)
+		stream_recv(tls_stream(sides[0].tls), received);
+	stopped = false;
+}
+
+/*
+ * OpenSSL encrypts nothing while it has half of a message, here a ticket in several records: that is
+ * received nevertheless.
+ */
+static void who_stops_receiving_amid_a_ticket_goes_on_sending(void **state)
+{
+	(void)state;
+	for (size_t after = 1; after < 7000; after += 131) {
+		begin(a_few_until_it_stops, AMOUNT);
+		stop_after = after;
+		seed = after;
+		sides[1].below.next_receive = after % 2 ? some : all;
+		sides[1].at_end = receive_again;
+		run();
+		both_have_everything(AMOUNT);
+	}
+}
+
 static struct mux_timer later;
 
 static void nothing_more_has_come(struct mux_timer *timer)
@@ -262,6 +312,31 @@ static void one_may_be_closed_at_any_moment(void **state)
 	}
 }
 
+static int make_ticket_long(SSL *ssl, void *user)
+{
+	static const unsigned char data[3000];
+	SSL_SESSION *(*get_session)(const SSL *) =
+		(SSL_SESSION * (*)(const SSL *)) dlsym(user, "SSL_get_session");
+	int (*set_data)(SSL_SESSION *, const void *, size_t) = (int (*)(
+		SSL_SESSION *, const void *, size_t))dlsym(user, "SSL_SESSION_set1_ticket_appdata");
+
+	return set_data(get_session(ssl), data, sizeof(data));
+}
+
+/* The server's tickets take many short records. */
+static void make_tickets_long(struct tls_context *server)
+{
+	void *library = dlopen(OS_LIBSSL, RTLD_NOW);
+	int (*set_callback)(SSL_CTX *, SSL_CTX_generate_session_ticket_fn,
+		SSL_CTX_decrypt_session_ticket_fn, void *) = (int (*)(SSL_CTX *,
+		SSL_CTX_generate_session_ticket_fn, SSL_CTX_decrypt_session_ticket_fn,
+		void *))dlsym(library, "SSL_CTX_set_session_ticket_cb");
+
+	assert_non_null(library);
+	assert_true(openssl.SSL_CTX_ctrl(server->ssl, SSL_CTRL_SET_MAX_SEND_FRAGMENT, 512, NULL));
+	assert_true(set_callback(server->ssl, make_ticket_long, NULL, library));
+}
+
 static void make_contexts(void)
 {
 	struct tls_options options = { .insecure = true };
@@ -271,6 +346,7 @@ static void make_contexts(void)
 	contexts[0] = tls_client(&options, wrong);
 	contexts[1] = tls_server(&options, fingerprint, wrong);
 	assert_true(contexts[0] && contexts[1]);
+	make_tickets_long(contexts[1]);
 }
 
 int main(void)
@@ -280,6 +356,7 @@ int main(void)
 		ON_A_LOOP(both_ways_arrive_a_byte_at_a_time),
 		ON_A_LOOP(both_ways_arrive_in_pieces_of_any_size),
 		ON_A_LOOP(a_cut_anywhere_is_an_error),
+		ON_A_LOOP(who_stops_receiving_amid_a_ticket_goes_on_sending),
 		ON_A_LOOP(who_receives_nothing_holds_its_peer_up),
 		ON_A_LOOP(one_may_be_closed_at_any_moment),
 	};
