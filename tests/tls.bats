@@ -143,9 +143,9 @@ taken = 0
 while taken < 90000:  # at 10 kB/s: less than a buffer of 64 KiB within --stall, more than a record
     time.sleep(max(0, begin + taken / 10000 - time.monotonic()))
     taken += len(os.read(fd, 1000))' 3>&-
-	exec 5>&-
 	[ ! -s err ]
 	kill -0 "$server"
+	exec 5>&-
 }
 
 # ---- ends that are none ----
