@@ -103,6 +103,12 @@ windows-test-programs: $(W)/muxcat.exe $(B)/one_byte.so $(W)/handles_only.so $(W
 $(B)/one_byte.so: tests/one_byte.c $(B)/flags
 	$(call say,CC) $(CC) -std=c11 -O2 $(WARNINGS) -shared -fPIC -o $@ $< -ldl
 
+$(B)/bench/%: bench/ref/%.c $(B)/flags
+	$(Q)mkdir -p $(@D)
+	$(call say,CC) $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(if $(filter uv_%,$(@F)),-luv)
+
+bench-programs: $(B)/muxcat $(B)/load $(patsubst bench/ref/%.c,$(B)/bench/%,$(wildcard bench/ref/*.c))
+
 test-programs: $(B)/muxcat $(B)/load $(B)/one_byte.so $(UNIT)
 
 check: ; $(Q)scripts/deps.sh check && scripts/check.sh
@@ -112,7 +118,7 @@ check-windows: ; $(Q)scripts/deps.sh check && scripts/check.sh windows
 
 asan: ; $(Q)scripts/deps.sh check && scripts/check.sh asan
 tsan: ; $(Q)scripts/deps.sh check && scripts/check.sh tsan
-bench: $(B)/muxcat ; $(Q)scripts/deps.sh check && MUXCAT=$(abspath $(B))/muxcat bench/bench.py
+bench: ; $(Q)scripts/deps.sh bench && $(MAKE) --no-print-directory bench-programs && BUILD=$(abspath $(B)) bench/bench.py
 fuzz: ; $(Q)scripts/deps.sh check && scripts/fuzz.sh
 lint: ; $(Q)scripts/deps.sh lint && scripts/lint.sh
 
@@ -135,5 +141,5 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all windows test-programs check check-long check-no-tls check-windows asan tsan fuzz bench lint quickstart install uninstall clean force
+.PHONY: all windows test-programs bench-programs windows-test-programs check check-long check-no-tls check-windows asan tsan fuzz bench lint quickstart install uninstall clean force
 .DELETE_ON_ERROR:

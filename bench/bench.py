@@ -4,7 +4,8 @@
 All programs of a case take turns in one run, several rounds, and the median counts: machines are shared
 and noisy, and only what was measured together can be compared. Writes results/CASE.csv beside this file.
 
-tls  1 GiB from a file to /dev/null, over loopback, by TLS
+echo  processor time of a server for a round trip: 64 B and 16 KiB, 100 and 1,000 busy clients
+tls   1 GiB from a file to /dev/null, over loopback, by TLS
 """
 import csv
 import os
@@ -17,7 +18,8 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-MUXCAT = os.environ.get("MUXCAT", os.path.join(HERE, "..", "build", "muxcat"))
+BUILD = os.environ.get("BUILD", os.path.join(HERE, "..", "build"))
+MUXCAT = os.path.join(BUILD, "muxcat")
 ROUNDS = int(os.environ.get("ROUNDS", "7"))
 
 
@@ -84,27 +86,97 @@ def tls(folder):
 	return {name: (lambda name=name: measure(name)) for name in programs("0")}
 
 
-CASES = {"tls": tls}
+def keep_to(processor):
+	"""Server and load each keep to a processor, where the scheduler might put both on one."""
+	allowed = sorted(os.sched_getaffinity(0))
+	return lambda: os.sched_setaffinity(0, {allowed[processor % len(allowed)]})
+
+
+class EchoServer:
+	"""A server, and a load whose `clients` are connected to it for as long as it lasts."""
+
+	def __init__(self, command, clients, trips, size):
+		self.trips = trips
+		self.server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+			preexec_fn=keep_to(0))
+		port = self.server.stdout.readline().decode().strip()
+		self.load = subprocess.Popen([os.path.join(BUILD, "load"), port, "0", *map(str, (clients, trips, size))],
+			stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=keep_to(1))
+		self.load.stdout.readline()
+
+	def nanoseconds(self):
+		with open("/proc/%d/schedstat" % self.server.pid) as file:
+			return int(file.read().split()[0])
+
+	def round_trip(self):
+		before = self.nanoseconds()
+		self.load.stdin.write(b"go\n")
+		self.load.stdin.flush()
+		answer = self.load.stdout.readline()
+		if not answer.startswith(b"done"):
+			sys.exit("the load failed")
+		return (self.nanoseconds() - before) / self.trips, int(answer.split()[1]) / self.trips
+
+	def end(self):
+		for process in (self.load, self.server):
+			process.kill()
+			process.wait()
+
+
+ECHO_SERVERS = {
+	"muxcat": [MUXCAT, "echo", "--port-file=/dev/stdout", "127.0.0.1", "0"],
+	"epoll": [os.path.join(BUILD, "bench", "epoll_echo")],
+	"libuv": [os.path.join(BUILD, "bench", "uv_echo")],
+}
+
+
+def echo(_folder):
+	trips = 100000
+	figures = {}
+	for size in (64, 16384):
+		for clients in (100, 1000):
+			servers = {name: EchoServer(command, clients, trips, size) for name, command in ECHO_SERVERS.items()}
+			for _ in range(ROUNDS):
+				for name, server in servers.items():
+					figures.setdefault((size, clients, name), []).append(server.round_trip())
+			for server in servers.values():
+				server.end()
+	rows = []
+	for (size, clients, name), taken in figures.items():
+		processor, wall = (statistics.median(column) for column in zip(*taken))
+		ours = statistics.median(column[0] for column in figures[size, clients, "muxcat"])
+		rows.append([size, clients, name, "%.0f" % processor, "%.0f" % wall, "%.3f" % (ours / processor)])
+	return ["bytes", "clients", "program", "server's processor ns a round trip", "ns a round trip",
+		"muxcat's processor time relative to it"], rows
+
+
+def one_way(programs):
+	"""Columns and rows for what takes turns: {program: a function that gives its seconds}."""
+	figures = {program: [] for program in programs}
+	for _ in range(ROUNDS):
+		for program, measure in programs.items():
+			figures[program].append(measure())
+	rows = []
+	for program, taken in figures.items():
+		seconds, processor = (statistics.median(column) for column in zip(*taken))
+		rows.append([program, "%.3f" % seconds, "%.3f" % processor])
+	first = float(rows[0][1])
+	for row in rows:
+		row.append("%.2f" % (float(row[1]) / first))
+	return ["program", "seconds", "processor seconds", "muxcat is so many times as fast"], rows
+
+
+CASES = {"echo": echo, "tls": lambda folder: one_way(tls(folder))}
 
 
 def run(name):
 	with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
-		measures = CASES[name](folder)
-		figures = {program: [] for program in measures}
-		for _ in range(ROUNDS):
-			for program, measure in measures.items():
-				figures[program].append(measure())
+		columns, rows = CASES[name](folder)
 	os.makedirs(os.path.join(HERE, "results"), exist_ok=True)
 	with open(os.path.join(HERE, "results", name + ".csv"), "w", newline="") as file:
-		rows = csv.writer(file)
-		rows.writerow(["program", "seconds", "processor seconds"])
-		first = None
-		for program, taken in figures.items():
-			seconds, processor = (statistics.median(column) for column in zip(*taken))
-			first = first or seconds
-			rows.writerow([program, "%.3f" % seconds, "%.3f" % processor])
-			print("%-4s %-8s %.3f s, %.3f s of processor time; muxcat is %.2f times as fast"
-				% (name, program, seconds, processor, seconds / first))
+		csv.writer(file).writerows([columns, *rows])
+	for row in rows:
+		print(name + ": " + ", ".join("%s %s" % pair for pair in zip(columns, row)))
 
 
 for case in sys.argv[1:] or CASES:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Brings what building (build), testing (check) or linting (lint) needs, by Debian's packages.
+# Brings what building (build), testing (check), measuring (bench) or linting (lint) needs, by Debian's packages.
 # Does nothing when nothing is missing. Without root or passwordless sudo: prints the line to run.
 set -eu
 
@@ -9,15 +9,17 @@ check="$build bats:bats nc:netcat-openbsd ncat:ncat socat:socat python3:python3 
 	clang:clang tmux:tmux script:bsdutils mandoc:mandoc
 	openssl:openssl ip:iproute2 ss:iproute2 pkill:procps unshare:util-linux /usr/include/cmocka.h:libcmocka-dev /etc/services:netbase
 	pod2man:perl x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64 /usr/lib/wine/wine64:wine64 wineserver:wine"
-lint="$check clang-format:clang-format clang-tidy:clang-tidy cppcheck:cppcheck
+bench="$check /usr/include/uv.h:libuv1-dev"
+lint="$check /usr/include/uv.h:libuv1-dev clang-format:clang-format clang-tidy:clang-tidy cppcheck:cppcheck
 	shellcheck:shellcheck"
 
 case "${1:-}" in
 build) wanted=$build ;;
 check) wanted=$check ;;
+bench) wanted=$bench ;;
 lint) wanted=$lint ;;
 *)
-	echo "usage: scripts/deps.sh build|check|lint" >&2
+	echo "usage: scripts/deps.sh build|check|bench|lint" >&2
 	exit 2
 	;;
 esac
