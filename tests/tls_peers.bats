@@ -3,6 +3,21 @@
 
 load tls_helper
 
+# speaking VERSION COMMAND...: a program that uses OpenSSL, and no other version of TLS.
+speaking() {
+	cat >only.cnf <<-END
+		openssl_conf = all
+		[all]
+		ssl_conf = ssl
+		[ssl]
+		system_default = only
+		[only]
+		MinProtocol = TLSv$1
+		MaxProtocol = TLSv$1
+	END
+	OPENSSL_CONF=only.cnf exec "${@:2}" 3>&-
+}
+
 @test "openssl s_server as the server" {
 	local version
 	for version in tls1_2 tls1_3; do
@@ -36,46 +51,57 @@ load tls_helper
 
 # ncat 7.93 ends its side without close_notify: nothing is lost, but nobody can know.
 @test "ncat as the client: both ways, and its end is told for what it is" {
+	local version server
 	small >sent
-	begin listen --tls --cert "$CERTIFICATES/good.pem" --port-file port 127.0.0.1 0 <sent >got 2>err
-	local server=$pid
-	timeout 20 ncat --ssl --ssl-verify --ssl-trustfile "$CERTIFICATES/ca.pem" localhost \
-		"$(port_of port)" <sent >answer 3>&-
-	ended "$server" 1
-	cut_short err
-	cmp sent got
-	cmp sent answer
+	for version in 1.2 1.3; do
+		rm -f port
+		begin listen --tls --cert "$CERTIFICATES/good.pem" --port-file port 127.0.0.1 0 <sent >got 2>err
+		server=$pid
+		(speaking $version timeout 20 ncat --ssl --ssl-verify --ssl-trustfile "$CERTIFICATES/ca.pem" localhost \
+			"$(port_of port)") <sent >answer
+		ended "$server" 1
+		cut_short err
+		cmp sent got
+		cmp sent answer
+	done
 }
 
 @test "ncat as the server: the same" {
+	local version ncat
 	small >sent
-	free=$(python3 -B "$BATS_TEST_DIRNAME/peers/listen_peer.py" free)
-	ncat --ssl --ssl-cert "$CERTIFICATES/good.crt" --ssl-key "$CERTIFICATES/good.key" --recv-only \
-		-l 127.0.0.1 "$free" </dev/null >got 3>&- &
-	started+=($!)
-	local ncat=$!
-	eventually listens "$free"
-	status=0
-	mc connect --tls --ca "$CERTIFICATES/ca.pem" localhost "$free" <sent 2>err || status=$?
-	equal "$status" 1
-	cut_short err
-	ended "$ncat" 0
-	cmp sent got
+	for version in 1.2 1.3; do
+		free=$(python3 -B "$BATS_TEST_DIRNAME/peers/listen_peer.py" free)
+		speaking $version ncat --ssl --ssl-cert "$CERTIFICATES/good.crt" --ssl-key "$CERTIFICATES/good.key" \
+			--recv-only -l 127.0.0.1 "$free" </dev/null >got &
+		ncat=$!
+		started+=("$ncat")
+		eventually listens "$free"
+		status=0
+		mc connect --tls --ca "$CERTIFICATES/ca.pem" localhost "$free" <sent 2>err || status=$?
+		equal "$status" 1
+		cut_short err
+		ended "$ncat" 0
+		cmp sent got
+	done
 }
 
 @test "socat as the client and as the server" {
+	local version
 	small >sent
-	server echo --tls --cert "$CERTIFICATES/good.pem"
-	socat -t 20 STDIO "OPENSSL:localhost:$port,cafile=$CERTIFICATES/ca.pem" <sent >got 3>&-
-	cmp sent got
-	free=$(python3 -B "$BATS_TEST_DIRNAME/peers/listen_peer.py" free)
-	socat -t 20 "OPENSSL-LISTEN:$free,bind=127.0.0.1,cert=$CERTIFICATES/good.pem,verify=0" \
-		"SYSTEM:cat >got2; echo done" 3>&- &
-	started+=($!)
-	eventually listens "$free"
-	run -0 mc connect --tls --ca "$CERTIFICATES/ca.pem" localhost "$free" <sent
-	equal "$output" "done"
-	cmp sent got2
+	server echo --tls --cert "$CERTIFICATES/good.pem" -v 2>err
+	for version in 1.2 1.3; do
+		(speaking $version socat -t 20 STDIO "OPENSSL:localhost:$port,cafile=$CERTIFICATES/ca.pem") <sent >got
+		cmp sent got
+		eventually grep -q "TLSv$version" err
+		free=$(python3 -B "$BATS_TEST_DIRNAME/peers/listen_peer.py" free)
+		speaking $version socat -t 20 "OPENSSL-LISTEN:$free,bind=127.0.0.1,cert=$CERTIFICATES/good.pem,verify=0" \
+			"SYSTEM:cat >got2; echo done" &
+		started+=($!)
+		eventually listens "$free"
+		run -0 mc connect --tls --ca "$CERTIFICATES/ca.pem" localhost "$free" <sent
+		equal "$output" "done"
+		cmp sent got2
+	done
 }
 
 @test "a session is resumed" {
