@@ -5,7 +5,7 @@
 #   scripts/openssl-windows.sh FOLDER
 set -eu
 
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/muxcat/openssl-windows
+cache=${XDG_CACHE_HOME:-~/.cache}/muxcat/openssl-windows
 work=
 
 # apt-get with Debian's source packages, and nobody's settings but ours
