@@ -5,16 +5,6 @@
 
 #include <wincrypt.h>
 
-/*
- * Never from the current folder, where anybody may have put one ("Dynamic-Link Library Security",
- * MSDN).
- */
-static void *load(const char *name)
-{
-	return LoadLibraryExA(
-		name, NULL, LOAD_LIBRARY_SEARCH_APPLICATION_DIR | LOAD_LIBRARY_SEARCH_SYSTEM32);
-}
-
 static const char *last_error(const char *name)
 {
 	static char text[200];
@@ -23,9 +13,14 @@ static const char *last_error(const char *name)
 	return text;
 }
 
+/*
+ * Never from the current folder, where anybody may have put one ("Dynamic-Link Library Security",
+ * MSDN).
+ */
 void *os_library(const char *name, const char **wrong)
 {
-	void *library = load(name);
+	void *library = LoadLibraryExA(
+		name, NULL, LOAD_LIBRARY_SEARCH_APPLICATION_DIR | LOAD_LIBRARY_SEARCH_SYSTEM32);
 
 	if (!library)
 		*wrong = last_error(name);
@@ -50,13 +45,14 @@ struct store {
 
 static bool load_store(struct store *store)
 {
-	void *library = load("crypt32.dll");
+	const char *wrong;
+	void *library = os_library("crypt32.dll", &wrong);
 
 	if (!library)
 		return false;
-	store->open = (void *)(intptr_t)GetProcAddress(library, "CertOpenSystemStoreA");
-	store->next = (void *)(intptr_t)GetProcAddress(library, "CertEnumCertificatesInStore");
-	store->close = (void *)(intptr_t)GetProcAddress(library, "CertCloseStore");
+	store->open = os_library_symbol(library, "CertOpenSystemStoreA", &wrong);
+	store->next = os_library_symbol(library, "CertEnumCertificatesInStore", &wrong);
+	store->close = os_library_symbol(library, "CertCloseStore", &wrong);
 	return store->open && store->next && store->close;
 }
 
