@@ -77,7 +77,7 @@ $(W)/%.o: src/windows/%.c Makefile
 	$(Q)mkdir -p $(W)
 	$(call say,CC) $(MINGW)-gcc $(WINDOWS_CPPFLAGS) $(WINDOWS_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(W)/%.o: $(TLS_SOURCES)/%.c Makefile | $(W)/include/openssl/ssl.h
+$(W)/%.o: $(TLS_SOURCES)/%.c $(B)/flags Makefile | $(if $(filter 0,$(TLS)),,$(W)/include/openssl/ssl.h)
 	$(call say,CC) $(MINGW)-gcc $(WINDOWS_CPPFLAGS) $(WINDOWS_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(W)/resources.o: src/windows/muxcat.rc src/windows/muxcat.manifest
