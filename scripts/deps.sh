@@ -10,7 +10,7 @@ check="$build bats:bats nc:netcat-openbsd ncat:ncat socat:socat python3:python3 
 	openssl:openssl ip:iproute2 ss:iproute2 pkill:procps unshare:util-linux /usr/include/cmocka.h:libcmocka-dev /etc/services:netbase
 	pod2man:perl x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64 /usr/lib/wine/wine64:wine64 wineserver:wine"
 bench="$check /usr/include/uv.h:libuv1-dev"
-lint="$check /usr/include/uv.h:libuv1-dev clang-format:clang-format clang-tidy:clang-tidy cppcheck:cppcheck
+lint="$bench clang-format:clang-format clang-tidy:clang-tidy cppcheck:cppcheck
 	shellcheck:shellcheck"
 
 case "${1:-}" in

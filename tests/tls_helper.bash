@@ -55,10 +55,6 @@ small() {
 	head -c 300000 /dev/urandom
 }
 
-same_size() {
-	[ "$(stat -c %s "$1")" = "$(stat -c %s "$2")" ]
-}
-
 cut_short() {
 	cat "$1"
 	[[ $(<"$1") =~ ^muxcat:\ recv\ [^\ ]*:\ cut\ short:\ the\ end\ came\ without\ TLS\'s\ close_notify$ ]]

@@ -18,6 +18,10 @@ speaking() {
 	OPENSSL_CONF=only.cnf exec "${@:2}" 3>&-
 }
 
+same_size() {
+	[ "$(stat -c %s "$1")" = "$(stat -c %s "$2")" ]
+}
+
 @test "openssl s_server as the server" {
 	local version
 	for version in tls1_2 tls1_3; do
