@@ -112,7 +112,7 @@ bench-programs: $(B)/muxcat $(B)/load $(patsubst bench/ref/%.c,$(B)/bench/%,$(wi
 test-programs: $(B)/muxcat $(B)/load $(B)/one_byte.so $(UNIT)
 
 check: ; $(Q)scripts/deps.sh check && scripts/check.sh
-check-long: ; $(Q)scripts/deps.sh check && LONG=1 LIMIT=3000 TESTS=tls scripts/check.sh
+check-long: ; $(Q)scripts/deps.sh check && LONG=7200 TESTS=tls scripts/check.sh
 check-no-tls: ; $(Q)scripts/deps.sh check && scripts/check.sh no-tls
 check-windows: ; $(Q)scripts/deps.sh check && scripts/check.sh windows
 

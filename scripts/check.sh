@@ -7,6 +7,7 @@
 #   scripts/check.sh asan     the same under AddressSanitizer and UBSan
 #   scripts/check.sh tsan     the same under ThreadSanitizer
 # A failed test is tried RETRIES times more, and the log shows each first try.
+# LONG=SECONDS lets a test take so long, and some do more then.
 # TESTS="eof echo" picks tests/eof.bats and tests/echo.bats; BACKENDS="poll,select" picks backends.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -33,8 +34,8 @@ make -j"$(nproc)" B="$B" test-programs || exit 1
 
 export MUXCAT_BUILD=$PWD/$B
 export ASAN_OPTIONS=detect_leaks=1
-export BATS_TEST_TIMEOUT=270
-export LIMIT=${LIMIT:-600}
+export BATS_TEST_TIMEOUT=${LONG:-270}
+export LIMIT=${LIMIT:-$((BATS_TEST_TIMEOUT + 330))}
 export results=$PWD/$B/results
 rm -rf "$results"
 mkdir "$results"
