@@ -56,7 +56,7 @@ static void report_failure(struct cmd_join *join)
 		return;
 	}
 	if (relay->failed == &join->stdio.handle.stream)
-		report_error("stdin: %s", os_error(relay->error));
+		report_error("stdin: %s", stream_error(relay->failed, relay->error));
 	else
 		report_error("%s %s: %s", relay->failed_sending ? "send" : "recv",
 			address_socket_text(&join->connection.peer, text),

@@ -299,6 +299,7 @@ void mux_free(struct mux *mux)
 	if (!mux->backend->wake)
 		os_waker_close(&mux->waker);
 	mux_buf_unref(mux->lent);
+	mux_buf_unref(mux->lent_to_pipes);
 	free(mux->heap);
 	free(mux);
 }

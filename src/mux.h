@@ -47,6 +47,7 @@ typedef void mux_task_fn(struct mux_task *task);
 struct mux_buf {
 	unsigned refs;
 	size_t size;
+	void *pages; /* of a file, in place of `data` (mux_lend_pages), or NULL */
 	unsigned char data[];
 };
 
@@ -54,6 +55,12 @@ struct mux_buf {
 struct mux_buf *mux_buf_new(size_t size);
 struct mux_buf *mux_buf_ref(struct mux_buf *buf);
 void mux_buf_unref(struct mux_buf *buf); /* NULL is allowed */
+
+/*
+ * The next pages of a file as a buffer with one reference, or *mapped is NULL: as os_map_next, with
+ * -ENOMEM when memory is short.
+ */
+ssize_t mux_buf_map(struct mux_buf **mapped, const unsigned char **data, mux_fd fd);
 
 /*
  * A reference to the `length` bytes at `*data` inside `buf`, for keeping: buf itself, or, when they
@@ -115,6 +122,8 @@ struct mux_io {
 	bool changed : 1;     /* on the list of handles whose interest is to be looked at */
 	bool runnable : 1;    /* on the list of handles to try without waiting */
 	bool closing : 1;
+	bool lends_pages : 1; /* mux_lend_pages has been called */
+	bool pages_lent : 1;
 };
 
 /* ---- the loop ---- */
@@ -177,6 +186,15 @@ void mux_connect(struct mux_io *io, struct mux_op *op, struct os_address *to, mu
 
 /* Result n > 0: op->data holds n bytes in op->buf, lent. 0: end of file. */
 void mux_recv(struct mux_io *io, struct mux_op *op, mux_done *done);
+
+/*
+ * If this handle is a big regular file: let mux_recv lend its pages as they are mapped (mmap(2)),
+ * which saves the copy. Only mux_send may look at them, since a file that somebody shortens loses
+ * pages (SIGBUS). Whatever was under way then, send or next receive, ends with MUX_SHORTENED: some
+ * of the last bytes may have been sent as zeros.
+ */
+void mux_lend_pages(struct mux_io *io);
+enum { MUX_SHORTENED = -20000 };
 
 /*
  * Send all of the `length` bytes at `data`, which lies in `buf`; the core holds its own reference.

@@ -1,5 +1,6 @@
 #include "mux.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +11,22 @@ struct mux_buf *mux_buf_new(size_t size)
 	if (buf) {
 		buf->refs = 1;
 		buf->size = size;
+		buf->pages = NULL;
 	}
 	return buf;
+}
+
+ssize_t mux_buf_map(struct mux_buf **mapped, const unsigned char **data, mux_fd fd)
+{
+	struct mux_buf *buf = mux_buf_new(0);
+	ssize_t n = buf ? os_map_next(fd, &buf->pages, &buf->size, data) : -ENOMEM;
+
+	if (n < 0) {
+		mux_buf_unref(buf);
+		buf = NULL;
+	}
+	*mapped = buf;
+	return n;
 }
 
 struct mux_buf *mux_buf_ref(struct mux_buf *buf)
@@ -22,13 +37,16 @@ struct mux_buf *mux_buf_ref(struct mux_buf *buf)
 
 void mux_buf_unref(struct mux_buf *buf)
 {
-	if (buf && --buf->refs == 0)
-		free(buf);
+	if (!buf || --buf->refs)
+		return;
+	if (buf->pages)
+		os_unmap(buf->pages, buf->size);
+	free(buf);
 }
 
 struct mux_buf *mux_buf_keep(struct mux_buf *buf, const unsigned char **data, size_t length)
 {
-	if (length > buf->size / 4)
+	if (length > buf->size / 4 || buf->pages)
 		return mux_buf_ref(buf);
 
 	struct mux_buf *copy = mux_buf_new(length);

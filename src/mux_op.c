@@ -10,8 +10,11 @@
 #include <assert.h>
 #include <errno.h>
 
-/* What one receive takes at most: as much as a pipe holds, and any datagram. */
-enum { RECEIVE_SIZE = 64 * 1024 };
+/*
+ * What one receive takes at most. Of a socket: any datagram, and few enough bytes to be in the
+ * processor's cache still when they are sent on; of a pipe, about as much as it holds.
+ */
+enum { SOCKET_RECEIVE = 64 * 1024, PIPE_RECEIVE = 512 * 1024 };
 
 /* How many accepts or datagrams one event may bring before the other handles have their turn. */
 enum { EVENT_BUDGET = 64 };
@@ -158,6 +161,11 @@ void mux_recv(struct mux_io *io, struct mux_op *op, mux_done *done)
 	submit_reading(io, op, MUX_RECV, NULL, done);
 }
 
+void mux_lend_pages(struct mux_io *io)
+{
+	io->lends_pages = io->kind == OS_FILE;
+}
+
 void mux_recvfrom(struct mux_io *io, struct mux_op *op, struct os_address *from, mux_done *done)
 {
 	submit_reading(io, op, MUX_RECVFROM, from, done);
@@ -182,8 +190,8 @@ static void try_send(struct mux_op *op)
 
 		if (n == -EAGAIN)
 			return;
-		if (n < 0) {
-			mux_complete(op, n);
+		if (n < 0) { /* pages that are no longer there are no address (send(2)) */
+			mux_complete(op, n == -EFAULT && op->buf->pages ? MUX_SHORTENED : n);
 			return;
 		}
 		op->moved += (size_t)n;
@@ -294,19 +302,62 @@ static void accept_ready(struct mux_io *io)
 		mux_mark_runnable(io);
 }
 
+/* What the next receive of this handle reads into, or NULL when memory is short. */
+static struct mux_buf **lend(struct mux_io *io)
+{
+	bool pipe = io->kind == OS_NONBLOCKING || io->kind == OS_SHARED || io->kind == OS_FILE;
+	struct mux_buf **lent = pipe ? &io->mux->lent_to_pipes : &io->mux->lent;
+
+	if (!*lent)
+		*lent = mux_buf_new(pipe ? PIPE_RECEIVE : SOCKET_RECEIVE);
+	return *lent ? lent : NULL;
+}
+
+static void received(struct mux_op *op, struct mux_buf *buf, const unsigned char *data, ssize_t n)
+{
+	struct mux *mux = op->io->mux;
+
+	if (n > 0)
+		op->io->moved_at = mux->now;
+	op->buf = buf;
+	op->data = data;
+	mux_complete(op, n);
+	mux_deliver(mux);
+}
+
+/* A file's own pages in place of a buffer's; false: it is to be read. */
+static bool lend_pages(struct mux_io *io)
+{
+	const unsigned char *data;
+	struct mux_buf *buf;
+	ssize_t n = mux_buf_map(&buf, &data, io->fd);
+
+	if (n == -ERANGE && io->pages_lent) /* the last of them may have been emptied */
+		n = MUX_SHORTENED;
+	else if (n < 0)
+		return false;
+	io->pages_lent = true;
+	received(io->reading, buf, data, n);
+	mux_buf_unref(buf);
+	return true;
+}
+
 /* False when nothing was there. */
 static bool receive_once(struct mux_io *io)
 {
-	struct mux *mux = io->mux;
 	struct mux_op *op = io->reading;
+	struct mux_buf **lent;
 	ssize_t n;
 
-	if (!mux->lent && !(mux->lent = mux_buf_new(RECEIVE_SIZE))) {
+	if (io->lends_pages && lend_pages(io))
+		return true;
+	lent = lend(io);
+	if (!lent) {
 		mux_complete(op, -ENOMEM);
 		return false;
 	}
 
-	struct mux_buf *buf = mux->lent;
+	struct mux_buf *buf = *lent;
 
 	if (op->kind == MUX_RECV)
 		n = io->calls->read(io, buf->data, buf->size);
@@ -322,15 +373,10 @@ static bool receive_once(struct mux_io *io)
 	 */
 	if (io->edge && op->kind == MUX_RECV && n > 0 && (size_t)n < buf->size && !io->short_reads)
 		io->ready &= (unsigned char)~MUX_READ;
-	if (n > 0)
-		io->moved_at = mux->now;
-	op->buf = buf;
-	op->data = buf->data;
-	mux_complete(op, n);
-	mux_deliver(mux);
+	received(op, buf, buf->data, n);
 	if (buf->refs > 1) { /* somebody keeps it: the next receive gets another */
 		mux_buf_unref(buf);
-		mux->lent = NULL;
+		*lent = NULL;
 	}
 	return true;
 }

@@ -70,6 +70,14 @@ ssize_t os_read(mux_fd fd, enum os_kind kind, void *into, size_t size);
 ssize_t os_write(mux_fd fd, enum os_kind kind, const void *from, size_t length);
 
 /*
+ * Map what follows in a regular file, 1 MiB of it at most, and move on behind it: *data, and the
+ * number of bytes there, which lie in the *size bytes at *pages, for os_unmap. -ERANGE: the file
+ * ends before its position; -ENOTSUP: read it, as too little is left or it cannot be mapped.
+ */
+ssize_t os_map_next(mux_fd fd, void **pages, size_t *size, const unsigned char **data);
+void os_unmap(void *pages, size_t size);
+
+/*
  * One datagram; `from` (may be NULL) gets the sender, with length 0 if it has no name; `to` may be
  * NULL when the socket is connected. -EMSGSIZE: it was longer than `size`, and is lost.
  */

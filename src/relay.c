@@ -115,6 +115,15 @@ static void pass_end(struct relay_flow *flow)
 	end_flow(flow);
 }
 
+/* Nothing more will be answered either: let what is under way to `from` end there. */
+static void receive_failed(struct relay_flow *flow, int error)
+{
+	fail(flow->relay, error, flow->from, false);
+	if (error != STREAM_TRUNCATED)
+		relay_drain(flow->relay);
+	end_flow(flow);
+}
+
 static void pull(struct relay_flow *flow)
 {
 	if (flow->relay->draining)
@@ -146,7 +155,9 @@ static void sent(struct stream *to, ssize_t result)
 
 	if (flow->relay->finished)
 		return;
-	if (result < 0)
+	if (result == MUX_SHORTENED)
+		receive_failed(flow, (int)result);
+	else if (result < 0)
 		send_failed(flow, (int)result);
 	else if (flow->left)
 		send_piece(flow);
@@ -173,18 +184,11 @@ static void received(
 	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n)
 {
 	struct relay_flow *flow = flow_from(stream);
-	struct relay *relay = flow->relay;
 
 	if (n == 0 && !stream->datagram) {
 		pass_end(flow);
 	} else if (n < 0) {
-		fail(relay, (int)n, stream, false);
-		/*
-		 * nothing more will be answered either: let what is under way to `from` end there
-		 */
-		if (n != STREAM_TRUNCATED)
-			relay_drain(relay);
-		end_flow(flow);
+		receive_failed(flow, (int)n);
 	} else if (!flow->to || (n == 0 && !flow->to->datagram)) {
 		pull(flow);
 	} else {
@@ -206,6 +210,8 @@ static void start_flow(
 	flow->from = from;
 	flow->to = relay->policy.discard[way] ? NULL : to;
 	flow->over = relay->policy.closed[way];
+	if (flow->to)
+		stream_lend_pages(from, to);
 	if (!flow->over)
 		pull(flow);
 }

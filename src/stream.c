@@ -137,6 +137,11 @@ static mux_fd handle_socket(const struct stream *stream)
 	return handle_of(stream)->in.fd;
 }
 
+static void handle_lend_pages(struct stream *stream)
+{
+	mux_lend_pages(&handle_of(stream)->in);
+}
+
 static const struct stream_kind socket_kind = {
 	.recv = handle_recv,
 	.send = handle_send,
@@ -148,6 +153,7 @@ static const struct stream_kind socket_kind = {
 	.unsent = handle_unsent,
 	.is_gone = handle_is_gone,
 	.socket = handle_socket,
+	.sends_pages = true,
 };
 
 static struct stdio_stream *stdio_of(struct stream *stream)
@@ -200,6 +206,13 @@ static size_t stdio_unsent(const struct stream *stream)
 	return 0;
 }
 
+static const char *stdio_error(const struct stream *stream, int error)
+{
+	(void)stream;
+	return error == MUX_SHORTENED ? "the file became shorter while it was sent"
+				      : os_error(error);
+}
+
 static const struct stream_kind stdio_kind = {
 	.recv = handle_recv,
 	.send = handle_send,
@@ -209,6 +222,8 @@ static const struct stream_kind stdio_kind = {
 	.moved_at = handle_moved_at,
 	.sending = handle_sending,
 	.unsent = stdio_unsent,
+	.error = stdio_error,
+	.lend_pages = handle_lend_pages,
 };
 
 static void start(struct mux *mux, struct handle_stream *handle, const struct stream_kind *kind)
@@ -274,6 +289,12 @@ void stream_recv(struct stream *stream, stream_received *received)
 	stream->receiving = true;
 	stream->received = received;
 	stream->kind->recv(stream);
+}
+
+void stream_lend_pages(struct stream *from, const struct stream *to)
+{
+	if (from->kind->lend_pages && to->kind->sends_pages && !to->datagram)
+		from->kind->lend_pages(from);
 }
 
 void stream_stop_recv(struct stream *stream)

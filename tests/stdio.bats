@@ -36,6 +36,51 @@ asked() {
 	asked file
 }
 
+@test "a regular file from amid it: complete, and left at its end" {
+	answering
+	seq 400000 >file
+	{
+		read -r _
+		mc connect 127.0.0.1 "$port" >out
+		run -1 read -r _
+	} <file
+	cmp pattern out
+	asked <(tail -n +2 file)
+}
+
+# 1 MiB of a file is being sent, as much as is mapped at a time, to a peer that has read one byte and
+# goes on once `go` is there; muxcat's process id is in $pid.
+amid_a_file() {
+	head -c 1M /dev/urandom >file
+	peer listen port read=1 mark=begun await=go read-eof >asked
+	server=$pid
+	begin connect -O 4k 127.0.0.1 "$(port_of port)" <file >out 2>err
+	eventually test -e begun
+}
+
+@test "a regular file that becomes longer while it is sent: complete" {
+	amid_a_file
+	head -c 1M /dev/urandom >>file
+	touch go
+	ended "$pid" 0
+	asked file
+}
+
+@test "a regular file that becomes shorter while it is sent: an error, and no end for the peer" {
+	not_on_windows "files are read there, not mapped"
+	local size
+	for size in 0 500000 1048000; do
+		rm -f begun go port
+		amid_a_file
+		truncate -s $size file
+		touch go
+		ended "$pid" 1
+		equal "$(<err)" "muxcat: stdin: the file became shorter while it was sent"
+		status_of "$server"
+		equal "$status" 1
+	done
+}
+
 @test "pipes: complete both ways" {
 	answering
 	head -c $SIZE /dev/urandom >file

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -110,6 +111,39 @@ ssize_t os_write(mux_fd fd, enum os_kind kind, const void *from, size_t length)
 			n = write(fd, from, length);
 	} while (n < 0 && errno == EINTR);
 	return n < 0 ? failure() : n;
+}
+
+/* Less is quicker to read. */
+enum { LEAST_TO_MAP = 256 * 1024, MOST_TO_MAP = 1024 * 1024 };
+
+ssize_t os_map_next(mux_fd fd, void **pages, size_t *size, const unsigned char **data)
+{
+	off_t at = lseek(fd, 0, SEEK_CUR);
+	struct stat file;
+	size_t before; /* in the first page */
+	size_t length;
+
+	if (at < 0 || fstat(fd, &file) < 0 || !S_ISREG(file.st_mode))
+		return -ENOTSUP;
+	if (at > file.st_size)
+		return -ERANGE;
+	if (file.st_size - at < LEAST_TO_MAP)
+		return -ENOTSUP;
+	length = file.st_size - at < MOST_TO_MAP ? (size_t)(file.st_size - at) : MOST_TO_MAP;
+	before = (size_t)at % (size_t)sysconf(_SC_PAGESIZE);
+	*size = before + length;
+	*pages = mmap(NULL, *size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, at - (off_t)before);
+	if (*pages == MAP_FAILED || lseek(fd, (off_t)length, SEEK_CUR) < 0) {
+		*pages = NULL;
+		return -ENOTSUP;
+	}
+	*data = (const unsigned char *)*pages + before;
+	return (ssize_t)length;
+}
+
+void os_unmap(void *pages, size_t size)
+{
+	munmap(pages, size);
 }
 
 ssize_t os_recvfrom(mux_fd fd, void *into, size_t size, struct os_address *from)
@@ -283,6 +317,9 @@ static enum os_kind kind_of(mux_fd fd)
 	return S_ISSOCK(status.st_mode) ? OS_SOCKET : OS_SHARED;
 }
 
+/* What an unprivileged process may ask for (pipe(7)): each wake of who is at its other end moves more. */
+enum { PIPE_SIZE = 1024 * 1024 };
+
 /*
  * A pipe or a terminal is opened anew, which makes a description of our own: its O_NONBLOCK is
  * nobody else's (proc(5), fd/). What cannot be is used as it is, after readiness.
@@ -292,6 +329,8 @@ static mux_fd take_over(int number, int access, enum os_kind *kind)
 	char path[32];
 
 	*kind = kind_of(number);
+	if (*kind == OS_SHARED)
+		fcntl(number, F_SETPIPE_SZ, PIPE_SIZE);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", number);
 	if (*kind == OS_SHARED && (fcntl(number, F_GETFL) & O_ACCMODE) != (access ^ O_WRONLY)) {
 		int fd = open(path, access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);

@@ -141,6 +141,17 @@ ssize_t os_write(mux_fd fd, enum os_kind kind, const void *from, size_t length)
 	return n < 0 ? os_socket_error() : n;
 }
 
+ssize_t os_map_next(mux_fd fd, void **pages, size_t *size, const unsigned char **data)
+{
+	(void)fd, (void)pages, (void)size, (void)data;
+	return -ENOTSUP;
+}
+
+void os_unmap(void *pages, size_t size)
+{
+	(void)pages, (void)size;
+}
+
 ssize_t os_recvfrom(mux_fd fd, void *into, size_t size, struct os_address *from)
 {
 	int n;
