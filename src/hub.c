@@ -6,7 +6,8 @@
 
 enum {
 	BLOCK = 64 * 1024,  /* what a block for small messages holds */
-	SOURCE_BLOCK = 512, /* the same between subscribers, where each block has one source */
+	SOURCE_BLOCK = 512, /* the same between subscribers, where each block has one source; the
+	                       next of the same source holds twice as much */
 	WORTH_SHARING = 16 * 1024 /* a message of this size is not copied into a block */
 };
 
@@ -121,13 +122,29 @@ static bool cursor_past_line(struct hub_cursor *cursor, uint64_t limit, uint64_t
 	return false;
 }
 
+static size_t next_room(const struct hub_block *tail, uint64_t source)
+{
+	size_t room = source ? SOURCE_BLOCK : BLOCK;
+
+	if (tail->source == source && room < 2 * tail->length)
+		room = 2 * tail->length;
+	return room < BLOCK ? room : BLOCK;
+}
+
+/* Of a buffer that is much bigger a reader that lags would keep too much. */
+static bool is_worth_sharing(const struct mux_buf *buf, size_t n)
+{
+	return n >= WORTH_SHARING && n >= buf->size / 8;
+}
+
 static int append(
 	struct hub *hub, struct mux_buf *buf, const unsigned char *data, size_t n, uint64_t source)
 {
 	struct hub_block *tail = hub->tail;
+	bool shared = is_worth_sharing(buf, n);
 
-	if (n >= WORTH_SHARING || tail->source != source || tail->room < n) {
-		size_t room = n >= WORTH_SHARING ? 0 : source ? SOURCE_BLOCK : BLOCK;
+	if (shared || tail->source != source || tail->room < n) {
+		size_t room = shared ? 0 : next_room(tail, source);
 		struct hub_block *block = block_new(room && room < n ? n : room, source);
 
 		if (!block)
@@ -137,7 +154,7 @@ static int append(
 		block_unref(tail);
 		hub->tail = tail = block;
 	}
-	if (n >= WORTH_SHARING) {
+	if (shared) {
 		tail->buf = mux_buf_ref(buf);
 		tail->data = data;
 	} else {

@@ -299,7 +299,7 @@ void mux_free(struct mux *mux)
 	if (!mux->backend->wake)
 		os_waker_close(&mux->waker);
 	mux_buf_unref(mux->lent);
-	mux_buf_unref(mux->lent_to_pipes);
+	mux_buf_unref(mux->lent_bulk);
 	free(mux->heap);
 	free(mux);
 }

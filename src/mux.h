@@ -47,7 +47,7 @@ typedef void mux_task_fn(struct mux_task *task);
 struct mux_buf {
 	unsigned refs;
 	size_t size;
-	void *pages; /* of a file, in place of `data` (mux_lend_pages), or NULL */
+	void *pages; /* of a file, in place of `data` (mux_recv_in_bulk), or NULL */
 	unsigned char data[];
 };
 
@@ -122,7 +122,7 @@ struct mux_io {
 	bool changed : 1;     /* on the list of handles whose interest is to be looked at */
 	bool runnable : 1;    /* on the list of handles to try without waiting */
 	bool closing : 1;
-	bool lends_pages : 1; /* mux_lend_pages has been called */
+	bool bulk : 1; /* mux_recv_in_bulk */
 	bool pages_lent : 1;
 };
 
@@ -188,12 +188,12 @@ void mux_connect(struct mux_io *io, struct mux_op *op, struct os_address *to, mu
 void mux_recv(struct mux_io *io, struct mux_op *op, mux_done *done);
 
 /*
- * If this handle is a big regular file: let mux_recv lend its pages as they are mapped (mmap(2)),
- * which saves the copy. Only mux_send may look at them, since a file that somebody shortens loses
- * pages (SIGBUS). Whatever was under way then, send or next receive, ends with MUX_SHORTENED: some
- * of the last bytes may have been sent as zeros.
+ * For what is only sent on: of a pipe, mux_recv takes more at a time; of a big regular file it lends
+ * the pages as they are mapped (mmap(2)), which saves the copy. Only mux_send may look at what comes,
+ * since a file that somebody shortens loses pages (SIGBUS). Whatever was under way then, send or next
+ * receive, ends with MUX_SHORTENED: some of the last bytes may have been sent as zeros.
  */
-void mux_lend_pages(struct mux_io *io);
+void mux_recv_in_bulk(struct mux_io *io);
 enum { MUX_SHORTENED = -20000 };
 
 /*

@@ -24,7 +24,7 @@ struct mux {
 	struct mux_io *runnable; /* to be tried without waiting */
 	struct mux_io *closing;
 	struct mux_buf *lent; /* what the next receive reads into */
-	struct mux_buf *lent_to_pipes;
+	struct mux_buf *lent_bulk;
 
 	size_t handles; /* attached, the waker aside */
 	size_t holds;

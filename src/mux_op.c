@@ -11,10 +11,10 @@
 #include <errno.h>
 
 /*
- * What one receive takes at most. Of a socket: any datagram, and few enough bytes to be in the
- * processor's cache still when they are sent on; of a pipe, about as much as it holds.
+ * What one receive takes at most: any datagram, and few enough bytes to be in the processor's cache
+ * still when they are sent on. In bulk, as much as one wake can bring of a pipe.
  */
-enum { SOCKET_RECEIVE = 64 * 1024, PIPE_RECEIVE = 512 * 1024 };
+enum { RECEIVE_SIZE = 64 * 1024, BULK_SIZE = 512 * 1024 };
 
 /* How many accepts or datagrams one event may bring before the other handles have their turn. */
 enum { EVENT_BUDGET = 64 };
@@ -161,9 +161,9 @@ void mux_recv(struct mux_io *io, struct mux_op *op, mux_done *done)
 	submit_reading(io, op, MUX_RECV, NULL, done);
 }
 
-void mux_lend_pages(struct mux_io *io)
+void mux_recv_in_bulk(struct mux_io *io)
 {
-	io->lends_pages = io->kind == OS_FILE;
+	io->bulk = io->kind != OS_SOCKET;
 }
 
 void mux_recvfrom(struct mux_io *io, struct mux_op *op, struct os_address *from, mux_done *done)
@@ -305,11 +305,10 @@ static void accept_ready(struct mux_io *io)
 /* What the next receive of this handle reads into, or NULL when memory is short. */
 static struct mux_buf **lend(struct mux_io *io)
 {
-	bool pipe = io->kind == OS_NONBLOCKING || io->kind == OS_SHARED || io->kind == OS_FILE;
-	struct mux_buf **lent = pipe ? &io->mux->lent_to_pipes : &io->mux->lent;
+	struct mux_buf **lent = io->bulk ? &io->mux->lent_bulk : &io->mux->lent;
 
 	if (!*lent)
-		*lent = mux_buf_new(pipe ? PIPE_RECEIVE : SOCKET_RECEIVE);
+		*lent = mux_buf_new(io->bulk ? BULK_SIZE : RECEIVE_SIZE);
 	return *lent ? lent : NULL;
 }
 
@@ -349,7 +348,7 @@ static bool receive_once(struct mux_io *io)
 	struct mux_buf **lent;
 	ssize_t n;
 
-	if (io->lends_pages && lend_pages(io))
+	if (io->bulk && io->kind == OS_FILE && lend_pages(io))
 		return true;
 	lent = lend(io);
 	if (!lent) {

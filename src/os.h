@@ -70,7 +70,7 @@ ssize_t os_read(mux_fd fd, enum os_kind kind, void *into, size_t size);
 ssize_t os_write(mux_fd fd, enum os_kind kind, const void *from, size_t length);
 
 /*
- * Map what follows in a regular file, 1 MiB of it at most, and move on behind it: *data, and the
+ * Map what follows in a regular file, 2 MiB of it at most, and move on behind it: *data, and the
  * number of bytes there, which lie in the *size bytes at *pages, for os_unmap. -ERANGE: the file
  * ends before its position; -ENOTSUP: read it, as too little is left or it cannot be mapped.
  */

@@ -211,7 +211,7 @@ static void start_flow(
 	flow->to = relay->policy.discard[way] ? NULL : to;
 	flow->over = relay->policy.closed[way];
 	if (flow->to)
-		stream_lend_pages(from, to);
+		stream_recv_for(from, to);
 	if (!flow->over)
 		pull(flow);
 }

@@ -137,9 +137,9 @@ static mux_fd handle_socket(const struct stream *stream)
 	return handle_of(stream)->in.fd;
 }
 
-static void handle_lend_pages(struct stream *stream)
+static void handle_recv_in_bulk(struct stream *stream)
 {
-	mux_lend_pages(&handle_of(stream)->in);
+	mux_recv_in_bulk(&handle_of(stream)->in);
 }
 
 static const struct stream_kind socket_kind = {
@@ -153,7 +153,7 @@ static const struct stream_kind socket_kind = {
 	.unsent = handle_unsent,
 	.is_gone = handle_is_gone,
 	.socket = handle_socket,
-	.sends_pages = true,
+	.only_sends = true,
 };
 
 static struct stdio_stream *stdio_of(struct stream *stream)
@@ -223,7 +223,7 @@ static const struct stream_kind stdio_kind = {
 	.sending = handle_sending,
 	.unsent = stdio_unsent,
 	.error = stdio_error,
-	.lend_pages = handle_lend_pages,
+	.recv_in_bulk = handle_recv_in_bulk,
 };
 
 static void start(struct mux *mux, struct handle_stream *handle, const struct stream_kind *kind)
@@ -291,10 +291,10 @@ void stream_recv(struct stream *stream, stream_received *received)
 	stream->kind->recv(stream);
 }
 
-void stream_lend_pages(struct stream *from, const struct stream *to)
+void stream_recv_for(struct stream *from, const struct stream *to)
 {
-	if (from->kind->lend_pages && to->kind->sends_pages && !to->datagram)
-		from->kind->lend_pages(from);
+	if (from->kind->recv_in_bulk && to->kind->only_sends && !to->datagram)
+		from->kind->recv_in_bulk(from);
 }
 
 void stream_stop_recv(struct stream *stream)

@@ -48,7 +48,7 @@ asked() {
 	asked <(tail -n +2 file)
 }
 
-# 1 MiB of a file is being sent, as much as is mapped at a time, to a peer that has read one byte and
+# 1 MiB of a file is being sent, less than is mapped at a time, to a peer that has read one byte and
 # goes on once `go` is there; muxcat's process id is in $pid.
 amid_a_file() {
 	head -c 1M /dev/urandom >file

@@ -1,7 +1,14 @@
-/* An echo server as libuv's guide writes it, with one buffer for all reads. Prints its port. */
+/*
+ * An echo server over libuv. Prints its port.
+ *
+ *	uv_echo guide   as libuv's guide writes it: each read into memory of its own, which is freed
+ *	                when it has been written
+ *	uv_echo try     the most that libuv gives: one buffer for all reads, and uv_try_write
+ */
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <uv.h>
 
@@ -9,17 +16,8 @@ enum { SIZE = 64 * 1024 };
 
 struct answer {
 	uv_write_t request;
-	char data[];
+	uv_buf_t bytes;
 };
-
-static char buffer[SIZE];
-
-static void lend(uv_handle_t *handle, size_t suggested, uv_buf_t *into)
-{
-	(void)handle;
-	(void)suggested;
-	*into = uv_buf_init(buffer, SIZE);
-}
 
 static void closed(uv_handle_t *handle)
 {
@@ -28,14 +26,57 @@ static void closed(uv_handle_t *handle)
 
 static void written(uv_write_t *request, int status)
 {
+	struct answer *answer = (struct answer *)request;
+
 	(void)status;
-	free(request);
+	free(answer->bytes.base);
+	free(answer);
+}
+
+static void answer_with(uv_stream_t *client, char *bytes, size_t length)
+{
+	struct answer *answer = malloc(sizeof(*answer));
+
+	if (!answer || !bytes)
+		abort();
+	answer->bytes = uv_buf_init(bytes, (unsigned)length);
+	uv_write(&answer->request, client, &answer->bytes, 1, written);
+}
+
+/* ---- guide ---- */
+
+static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *into)
+{
+	(void)handle;
+	*into = uv_buf_init(malloc(suggested), (unsigned)suggested);
 }
 
 static void received(uv_stream_t *client, ssize_t n, const uv_buf_t *from)
 {
+	if (n > 0) {
+		answer_with(client, from->base, (size_t)n);
+		return;
+	}
+	if (n < 0)
+		uv_close((uv_handle_t *)client, closed);
+	free(from->base);
+}
+
+/* ---- try ---- */
+
+static void lend(uv_handle_t *handle, size_t suggested, uv_buf_t *into)
+{
+	static char buffer[SIZE];
+
+	(void)handle;
+	(void)suggested;
+	*into = uv_buf_init(buffer, SIZE);
+}
+
+static void received_lent(uv_stream_t *client, ssize_t n, const uv_buf_t *from)
+{
 	uv_buf_t out = uv_buf_init(from->base, n > 0 ? (unsigned)n : 0);
-	struct answer *rest;
+	size_t rest;
 	int sent;
 
 	if (n < 0)
@@ -45,15 +86,11 @@ static void received(uv_stream_t *client, ssize_t n, const uv_buf_t *from)
 	sent = uv_try_write(client, &out, 1);
 	if (sent == n || (sent < 0 && sent != UV_EAGAIN))
 		return;
-	sent = sent < 0 ? 0 : sent;
-	rest = malloc(sizeof(*rest) + (size_t)(n - sent));
-	if (!rest)
-		abort();
-	for (ssize_t i = sent; i < n; i++)
-		rest->data[i - sent] = from->base[i];
-	out = uv_buf_init(rest->data, (unsigned)(n - sent));
-	uv_write(&rest->request, client, &out, 1, written);
+	rest = (size_t)(sent < 0 ? n : n - sent);
+	answer_with(client, memcpy(malloc(rest), from->base + n - rest, rest), rest);
 }
+
+static int tries;
 
 static void arrived(uv_stream_t *listener, int status)
 {
@@ -67,16 +104,20 @@ static void arrived(uv_stream_t *listener, int status)
 		return;
 	}
 	uv_tcp_nodelay(client, 1);
-	uv_read_start((uv_stream_t *)client, lend, received);
+	if (tries)
+		uv_read_start((uv_stream_t *)client, lend, received_lent);
+	else
+		uv_read_start((uv_stream_t *)client, allocate, received);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct sockaddr_in address;
 	int length = sizeof(address);
 	struct rlimit limit;
 	uv_tcp_t listener;
 
+	tries = argc > 1 && strcmp(argv[1], "try") == 0;
 	getrlimit(RLIMIT_NOFILE, &limit);
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);

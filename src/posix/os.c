@@ -114,7 +114,7 @@ ssize_t os_write(mux_fd fd, enum os_kind kind, const void *from, size_t length)
 }
 
 /* Less is quicker to read. */
-enum { LEAST_TO_MAP = 256 * 1024, MOST_TO_MAP = 1024 * 1024 };
+enum { LEAST_TO_MAP = 256 * 1024, MOST_TO_MAP = 2 * 1024 * 1024 };
 
 ssize_t os_map_next(mux_fd fd, void **pages, size_t *size, const unsigned char **data)
 {

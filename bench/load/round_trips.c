@@ -2,52 +2,29 @@
  * A load for echo servers: opens idle and busy connections to 127.0.0.1, then at each line on stdin
  * makes the busy ones do round trips, one outstanding on each, and tells when they are done.
  *
- *	load PORT IDLE BUSY TRIPS SIZE
+ *	round_trips PORT IDLE BUSY TRIPS SIZE
  *
- * It prints "ready" once everything is connected, then "done NANOSECONDS" for each line read: the
- * wall time of TRIPS round trips over all busy connections together. It ends at the end of stdin.
+ * It prints "ready" once everything is connected, then "done NANOSECONDS MEDIAN P99" for each line
+ * read: the wall time of TRIPS round trips over all busy connections together, and of a single one.
+ * It ends at the end of stdin.
  */
-#include <arpa/inet.h>
+#include "client.h"
+
 #include <errno.h>
-#include <netinet/tcp.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
 struct client {
 	int fd;
 	size_t received; /* bytes of the reply to what was sent last */
+	long long asked_at;
 };
 
 static char message[65536];
 
-_Noreturn static void die(const char *what)
+static void ask(struct client *client, size_t size)
 {
-	perror(what);
-	exit(1);
-}
-
-static int dial(int port)
-{
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
-	int one = 1;
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
-		die("connect");
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	return fd;
-}
-
-static void ask(const struct client *client, size_t size)
-{
+	client->asked_at = nanoseconds();
 	if (send(client->fd, message, size, MSG_NOSIGNAL) != (ssize_t)size)
 		die("send");
 }
@@ -73,7 +50,17 @@ static int take_reply(struct client *client, size_t size)
 	return 1;
 }
 
-static void run(int epoll, struct client *clients, long busy, long trips, size_t size)
+static int by_size(const void *a, const void *b)
+{
+	long long first = *(const long long *)a;
+	long long second = *(const long long *)b;
+
+	return (first > second) - (first < second);
+}
+
+/* `took` gets the nanoseconds of each trip. */
+static void run(
+	int epoll, struct client *clients, long busy, long trips, size_t size, long long *took)
 {
 	struct epoll_event events[256];
 	long asked = 0;
@@ -91,7 +78,7 @@ static void run(int epoll, struct client *clients, long busy, long trips, size_t
 
 			if (!take_reply(client, size))
 				continue;
-			done++;
+			took[done++] = nanoseconds() - client->asked_at;
 			if (asked < trips) {
 				ask(client, size);
 				asked++;
@@ -102,11 +89,10 @@ static void run(int epoll, struct client *clients, long busy, long trips, size_t
 
 int main(int argc, char **argv)
 {
-	struct rlimit limit;
 	char line[16];
 
 	if (argc != 6) {
-		fprintf(stderr, "usage: load PORT IDLE BUSY TRIPS SIZE\n");
+		fprintf(stderr, "usage: round_trips PORT IDLE BUSY TRIPS SIZE\n");
 		return 2;
 	}
 	int port = atoi(argv[1]);
@@ -115,13 +101,11 @@ int main(int argc, char **argv)
 	long trips = atol(argv[4]);
 	size_t size = (size_t)atol(argv[5]);
 	struct client *clients = calloc((size_t)busy + 1, sizeof(*clients));
+	long long *took = calloc((size_t)trips + 1, sizeof(*took));
 	int epoll = epoll_create1(0);
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
-	if (!clients || epoll < 0 || size > sizeof(message))
+	raise_descriptor_limit();
+	if (!clients || !took || epoll < 0 || size > sizeof(message))
 		die("start");
 	for (size_t i = 0; i < size; i++)
 		message[i] = (char)(i % 251);
@@ -135,19 +119,21 @@ int main(int argc, char **argv)
 			die("epoll_ctl");
 	}
 	if (busy) /* a reply from the last to come means that all are accepted */
-		run(epoll, clients + busy - 1, 1, 1, 1);
+		run(epoll, clients + busy - 1, 1, 1, 1, took);
 	puts("ready");
 	fflush(stdout);
 	while (fgets(line, sizeof(line), stdin)) {
-		struct timespec begin, end;
+		long long begin = nanoseconds();
+		long long end;
 
-		clock_gettime(CLOCK_MONOTONIC, &begin);
-		run(epoll, clients, busy, trips, size);
-		clock_gettime(CLOCK_MONOTONIC, &end);
-		printf("done %lld\n", (long long)(end.tv_sec - begin.tv_sec) * 1000000000 +
-					      (end.tv_nsec - begin.tv_nsec));
+		run(epoll, clients, busy, trips, size, took);
+		end = nanoseconds();
+		qsort(took, (size_t)trips, sizeof(*took), by_size);
+		printf("done %lld %lld %lld\n", end - begin, took[trips / 2],
+			took[trips * 99 / 100]);
 		fflush(stdout);
 	}
+	free(took);
 	free(clients);
 	return 0;
 }

@@ -1,0 +1,42 @@
+"""Processor time of a server for a round trip, and the round trip's own, among busy clients."""
+from measure import MUXCAT, Load, Server, ref, rounds
+
+TRIPS = 100000
+SERVERS = {
+	"muxcat": [MUXCAT, "echo", "--port-file=/dev/stdout", "127.0.0.1", "0"],
+	"muxcat, edge": [MUXCAT, "echo", "--edge", "--port-file=/dev/stdout", "127.0.0.1", "0"],
+	"epoll loop": [ref("epoll_echo")],
+	"libuv": [ref("uv_echo"), "guide"],
+	"libuv, uv_try_write": [ref("uv_echo"), "try"],
+}
+
+
+class Pair:
+	def __init__(self, command, clients, size):
+		self.server = Server(command)
+		self.load = Load("round_trips", self.server.port, 0, clients, TRIPS, size)
+
+	def measure(self):
+		before = self.server.nanoseconds()
+		wall, median, p99 = self.load.run()
+		return (self.server.nanoseconds() - before) / TRIPS, wall / TRIPS, median, p99
+
+	def end(self):
+		self.load.end()
+		self.server.end()
+
+
+def run(_folder):
+	rows = []
+	for size in (64, 16384):
+		for clients in (100, 1000):
+			pairs = {name: Pair(command, clients, size) for name, command in SERVERS.items()}
+			figures = rounds(pairs, Pair.measure)
+			for pair in pairs.values():
+				pair.end()
+			ours, _, _, our_p99 = figures["muxcat"]
+			for name, (processor, wall, median, p99) in figures.items():
+				rows.append([size, clients, name, *("%.0f" % f for f in (processor, wall, median, p99)),
+					"%.3f" % (ours / processor), "%.3f" % (our_p99 / p99)])
+	return ["bytes", "clients", "program", "server's processor ns a round trip", "ns a round trip",
+		"median latency ns", "p99 latency ns", "muxcat's processor time relative", "muxcat's p99 relative"], rows
