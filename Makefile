@@ -91,7 +91,7 @@ $(W)/resources.o: src/windows/muxcat.rc src/windows/muxcat.manifest
 $(B)/test_%: tests/unit/test_%.c tests/unit/each_loop.h $(CORE) $(B)/flags
 	$(call say,CC) $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(CORE) -lcmocka -ldl
 
-$(B)/load/%: bench/load/%.c bench/load/client.h $(B)/flags
+$(B)/loads/%: bench/loads/%.c bench/loads/client.h $(B)/flags
 	$(Q)mkdir -p $(@D)
 	$(call say,CC) $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $<
 
@@ -99,7 +99,7 @@ $(W)/give.exe: tests/wine/give.c Makefile
 	$(Q)mkdir -p $(W)
 	$(call say,CC) $(MINGW)-gcc $(WINDOWS_CPPFLAGS) $(WINDOWS_CFLAGS) -static -o $@ $<
 
-windows-test-programs: $(W)/muxcat.exe $(B)/one_byte.so $(W)/handles_only.so $(W)/give.exe $(B)/load/round_trips
+windows-test-programs: $(W)/muxcat.exe $(B)/one_byte.so $(W)/handles_only.so $(W)/give.exe $(B)/loads/round_trips
 
 $(B)/one_byte.so: tests/one_byte.c $(B)/flags
 	$(call say,CC) $(CC) -std=c11 -O2 $(WARNINGS) -shared -fPIC -o $@ $< -ldl
@@ -108,9 +108,9 @@ $(B)/ref/%: bench/ref/%.c $(B)/flags
 	$(Q)mkdir -p $(@D)
 	$(call say,CC) $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(if $(filter uv_%,$(@F)),-luv)
 
-bench-programs: $(B)/muxcat $(patsubst bench/%.c,$(B)/%,$(wildcard bench/ref/*.c bench/load/*.c))
+bench-programs: $(B)/muxcat $(patsubst bench/%.c,$(B)/%,$(wildcard bench/ref/*.c bench/loads/*.c))
 
-test-programs: $(B)/muxcat $(B)/load/round_trips $(B)/one_byte.so $(UNIT)
+test-programs: $(B)/muxcat $(B)/loads/round_trips $(B)/one_byte.so $(UNIT)
 
 check: ; $(Q)scripts/deps.sh check && scripts/check.sh
 check-long: ; $(Q)scripts/deps.sh check && LONG=7200 TESTS=tls scripts/check.sh

@@ -65,11 +65,11 @@ class Server:
 
 
 class Load:
-	"""One of bench/load's programs, on the other processor; it answers on stdout or, if that is taken, on stderr."""
+	"""One of bench/loads, on the other processor; it answers on stdout or, if that is taken, on stderr."""
 
 	def __init__(self, name, *arguments, stdout=subprocess.PIPE):
 		taken = stdout != subprocess.PIPE
-		self.process = subprocess.Popen([os.path.join(BUILD, "load", name), *map(str, arguments)],
+		self.process = subprocess.Popen([os.path.join(BUILD, "loads", name), *map(str, arguments)],
 			stdin=subprocess.PIPE, stdout=stdout, stderr=subprocess.PIPE if taken else None, preexec_fn=keep_to(1))
 		self.answers = self.process.stderr if taken else self.process.stdout
 		self.answers.readline()

@@ -7,7 +7,7 @@ shopt -s nullglob
 
 posix=(src/*.c src/posix/*.c src/openssl/*.c src/no_openssl/*.c)
 windows=(src/windows/*.c tests/wine/give.c)
-tests=(tests/*.c bench/ref/*.c bench/load/*.c tests/unit/*.c tests/fuzz/*.c tests/wine/handles_only.c)
+tests=(tests/*.c bench/ref/*.c bench/loads/*.c tests/unit/*.c tests/fuzz/*.c tests/wine/handles_only.c)
 failed=()
 
 # `look NAME COMMAND...`: one tool; what it prints is shown only if it fails.

@@ -73,7 +73,9 @@ static void fail_outstanding(struct mux_io *io, int error)
 
 static void apply_interest(struct mux_io *io)
 {
-	unsigned interest = (io->reading ? MUX_READ : 0) | (io->writing ? MUX_WRITE : 0);
+	bool known_ready = !io->one_shot && (io->ready & MUX_READ);
+	unsigned interest =
+		(io->reading && !known_ready ? MUX_READ : 0) | (io->writing ? MUX_WRITE : 0);
 
 	if (io->kind == OS_FILE)
 		interest = 0; /* always ready: runs without waiting */

@@ -380,6 +380,22 @@ static bool receive_once(struct mux_io *io)
 	return true;
 }
 
+/*
+ * Datagrams: where they come faster than one turn takes them, the handle is not watched meanwhile.
+ * With a watcher the kernel would call epoll back for every one that comes or has been sent.
+ */
+static void receive_some(struct mux_io *io)
+{
+	for (int budget = EVENT_BUDGET; budget && io->reading; budget--)
+		if (!receive_once(io))
+			return;
+	if (!io->reading || io->one_shot)
+		return;
+	io->ready |= MUX_READ;
+	mux_mark_runnable(io);
+	mux_mark_changed(io);
+}
+
 static void readable(struct mux_io *io)
 {
 	if (io->one_shot) { /* used up, whether it was told or found at once */
@@ -394,9 +410,7 @@ static void readable(struct mux_io *io)
 		receive_once(io);
 		break;
 	default:
-		for (int budget = EVENT_BUDGET; budget && io->reading; budget--)
-			if (!receive_once(io))
-				break;
+		receive_some(io);
 		break;
 	}
 }

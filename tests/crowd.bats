@@ -7,7 +7,7 @@ load helper
 	local trips=1000
 	! on_windows || own_wine # whose server nobody else keeps busy
 	start echo --port-file port 127.0.0.1 0 </dev/null >out 2>err
-	timeout 250 "$MUXCAT_BUILD/load/round_trips" "$(port_of port)" 0 500 $((500 * trips)) 64 <<<go >trips 3>&-
+	timeout 250 "$MUXCAT_BUILD/loads/round_trips" "$(port_of port)" 0 500 $((500 * trips)) 64 <<<go >trips 3>&-
 	cat trips
 	grep -q ^done trips
 	[ ! -s err ]

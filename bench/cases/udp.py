@@ -1,26 +1,26 @@
 """Echo of UDP datagrams of 64 bytes, of a server that always has some waiting."""
 from measure import MUXCAT, Load, Server, ref, rounds
 
-COUNT = 200000
 SERVERS = {
 	"muxcat": [MUXCAT, "echo", "-u", "--port-file=/dev/stdout", "127.0.0.1", "0"],
 	"recvfrom and sendto": [ref("udp_echo")],
 }
+UNDER_WAY = ((1, 1, 20000), (10, 10, 200000)) # sockets, datagrams of each, round trips
 
 
 def run(_folder):
 	rows = []
-	for sockets, window in ((1, 1), (10, 10)):
+	for sockets, window, count in UNDER_WAY:
 		pairs = {}
 		for name, command in SERVERS.items():
 			server = Server(command)
-			pairs[name] = server, Load("datagrams", server.port, sockets, window, 64, COUNT)
+			pairs[name] = server, Load("datagrams", server.port, sockets, window, 64, count)
 
-		def measure(pair):
+		def measure(pair, count=count):
 			server, load = pair
 			before = server.nanoseconds()
 			wall, lost = load.run()
-			return (server.nanoseconds() - before) / COUNT, wall / COUNT, lost
+			return (server.nanoseconds() - before) / count, wall / count, lost
 
 		figures = rounds(pairs, measure)
 		for server, load in pairs.values():

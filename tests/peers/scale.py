@@ -57,7 +57,7 @@ class Load:
 	def __init__(self, server, idle, busy, trips, size=64):
 		self.trips = trips
 		self.process = subprocess.Popen(
-			[BUILD + "/load/round_trips", *map(str, (server.port, idle, busy, trips, size))],
+			[BUILD + "/loads/round_trips", *map(str, (server.port, idle, busy, trips, size))],
 			stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=pin(1))
 		assert self.process.stdout.readline() == "ready\n", "the load did not connect"
 
