@@ -9,7 +9,7 @@ check="$build bats:bats nc:netcat-openbsd ncat:ncat socat:socat python3:python3 
 	clang:clang tmux:tmux script:bsdutils mandoc:mandoc
 	openssl:openssl ip:iproute2 ss:iproute2 pkill:procps unshare:util-linux /usr/include/cmocka.h:libcmocka-dev /etc/services:netbase
 	pod2man:perl x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64 /usr/lib/wine/wine64:wine64 wineserver:wine"
-bench="$check /usr/include/uv.h:libuv1-dev"
+bench="$check /usr/include/uv.h:libuv1-dev gnuplot:gnuplot-nox"
 lint="$bench clang-format:clang-format clang-tidy:clang-tidy cppcheck:cppcheck
 	shellcheck:shellcheck"
 
