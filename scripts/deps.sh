@@ -5,7 +5,7 @@ set -eu
 
 # command-or-header:package
 build="cc:gcc /usr/include/stdio.h:libc6-dev make:make /usr/include/openssl/ssl.h:libssl-dev"
-check="$build bats:bats nc:netcat-openbsd ncat:ncat socat:socat python3:python3 strace:strace
+check="$build bats:bats nc:netcat-openbsd ncat:ncat socat:socat python3:python3 strace:strace valgrind:valgrind
 	clang:clang tmux:tmux script:bsdutils mandoc:mandoc
 	openssl:openssl ip:iproute2 ss:iproute2 pkill:procps unshare:util-linux /usr/include/cmocka.h:libcmocka-dev /etc/services:netbase
 	pod2man:perl x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64 /usr/lib/wine/wine64:wine64 wineserver:wine"
