@@ -16,7 +16,7 @@ def run(_folder):
 		"muxcat": [MUXCAT, "connect", "-z", "127.0.0.1", port],
 		"nc": ["nc", "-z", "127.0.0.1", port],
 		"ncat": ["ncat", "-z", "127.0.0.1", port],
-		"socat": ["socat", "/dev/null", "TCP:127.0.0.1:" + port],
+		"socat": ["socat", "-u", "/dev/null", "TCP:127.0.0.1:" + port],
 	}
 
 	def measure(command):
