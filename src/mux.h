@@ -47,7 +47,7 @@ typedef void mux_task_fn(struct mux_task *task);
 struct mux_buf {
 	unsigned refs;
 	size_t size;
-	void *pages; /* of a file, in place of `data` (mux_recv_in_bulk), or NULL */
+	struct os_pages *pages; /* of a file, in place of `data` (mux_in_bulk); or NULL */
 	unsigned char data[];
 };
 
@@ -115,15 +115,15 @@ struct mux_io {
 	struct mux_io *next_closing;
 	int slot;             /* the backend's: where it keeps this handle */
 	unsigned char wanted; /* what the backend watches for: MUX_READ | MUX_WRITE */
-	unsigned char ready;  /* known to be ready (edge-triggered, and files) */
+	unsigned char ready;  /* known to be ready, without asking the backend */
 	bool edge : 1;        /* registered edge-triggered */
 	bool one_shot : 1;    /* what it waits for is asked for anew each time */
 	bool short_reads : 1; /* edge: a short read no longer means that nothing is left */
 	bool changed : 1;     /* on the list of handles whose interest is to be looked at */
 	bool runnable : 1;    /* on the list of handles to try without waiting */
 	bool closing : 1;
-	bool bulk : 1; /* mux_recv_in_bulk */
-	bool pages_lent : 1;
+	bool bulk : 1;  /* mux_in_bulk */
+	bool grows : 1; /* if it is a pipe, and full */
 };
 
 /* ---- the loop ---- */
@@ -188,13 +188,14 @@ void mux_connect(struct mux_io *io, struct mux_op *op, struct os_address *to, mu
 void mux_recv(struct mux_io *io, struct mux_op *op, mux_done *done);
 
 /*
- * For what is only sent on: of a pipe, mux_recv takes more at a time; of a big regular file it lends
- * the pages as they are mapped (mmap(2)), which saves the copy. Only mux_send may look at what comes,
- * since a file that somebody shortens loses pages (SIGBUS). Whatever was under way then, send or next
- * receive, ends with MUX_SHORTENED: some of the last bytes may have been sent as zeros.
+ * For what is only sent on, at both its ends: a pipe that is full grows, and mux_recv takes more of it
+ * at a time; of a big regular file mux_recv lends the pages as they are mapped (mmap(2)), which saves
+ * the copy. Only mux_send may look at those, since a file that somebody shortens loses pages (SIGBUS).
+ * The send of them then ends with MUX_SHORTENED, and some of the last bytes may have gone as zeros; or
+ * with MUX_UNREADABLE if the disk failed.
  */
-void mux_recv_in_bulk(struct mux_io *io);
-enum { MUX_SHORTENED = -20000 };
+void mux_in_bulk(struct mux_io *io);
+enum { MUX_SHORTENED = -20000, MUX_UNREADABLE = -20004 };
 
 /*
  * Send all of the `length` bytes at `data`, which lies in `buf`; the core holds its own reference.

@@ -18,10 +18,13 @@ struct mux_buf *mux_buf_new(size_t size)
 
 ssize_t mux_buf_map(struct mux_buf **mapped, const unsigned char **data, mux_fd fd)
 {
-	struct mux_buf *buf = mux_buf_new(0);
-	ssize_t n = buf ? os_map_next(fd, &buf->pages, &buf->size, data) : -ENOMEM;
+	struct mux_buf *buf = mux_buf_new(sizeof(struct os_pages));
+	struct os_pages *pages = buf ? (struct os_pages *)(void *)buf->data : NULL;
+	ssize_t n = buf ? os_map_next(fd, pages, data) : -ENOMEM;
 
-	if (n < 0) {
+	if (n >= 0) {
+		buf->pages = pages;
+	} else {
 		mux_buf_unref(buf);
 		buf = NULL;
 	}
@@ -40,7 +43,7 @@ void mux_buf_unref(struct mux_buf *buf)
 	if (!buf || --buf->refs)
 		return;
 	if (buf->pages)
-		os_unmap(buf->pages, buf->size);
+		os_unmap(buf->pages);
 	free(buf);
 }
 

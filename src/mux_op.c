@@ -161,9 +161,9 @@ void mux_recv(struct mux_io *io, struct mux_op *op, mux_done *done)
 	submit_reading(io, op, MUX_RECV, NULL, done);
 }
 
-void mux_recv_in_bulk(struct mux_io *io)
+void mux_in_bulk(struct mux_io *io)
 {
-	io->bulk = io->kind != OS_SOCKET;
+	io->bulk = io->grows = io->kind != OS_SOCKET;
 }
 
 void mux_recvfrom(struct mux_io *io, struct mux_op *op, struct os_address *from, mux_done *done)
@@ -181,6 +181,24 @@ void mux_connect(struct mux_io *io, struct mux_op *op, struct os_address *to, mu
 		mux_complete(op, error);
 }
 
+/* A pipe in bulk is full: true if it may hold more from now on. Once; it may have been no pipe. */
+static bool grow(struct mux_io *io)
+{
+	if (!io->grows)
+		return false;
+	io->grows = false;
+	os_enlarge_pipe(io->fd);
+	return true;
+}
+
+/* What the result of a send means if a file's pages were sent: those that are gone are EFAULT. */
+static ssize_t with_pages(const struct mux_op *op, ssize_t result)
+{
+	if (!os_pages_are_whole(op->buf->pages))
+		return MUX_SHORTENED;
+	return result == -EFAULT ? MUX_UNREADABLE : result;
+}
+
 static void try_send(struct mux_op *op)
 {
 	struct mux_io *io = op->io;
@@ -188,10 +206,12 @@ static void try_send(struct mux_op *op)
 	while (op->moved < op->length) {
 		ssize_t n = io->calls->write(io, op);
 
+		if (n == -EAGAIN && grow(io))
+			continue;
 		if (n == -EAGAIN)
 			return;
-		if (n < 0) { /* pages that are no longer there are no address (send(2)) */
-			mux_complete(op, n == -EFAULT && op->buf->pages ? MUX_SHORTENED : n);
+		if (n < 0) {
+			mux_complete(op, op->buf->pages ? with_pages(op, n) : n);
 			return;
 		}
 		op->moved += (size_t)n;
@@ -199,7 +219,8 @@ static void try_send(struct mux_op *op)
 		if (io->kind == OS_SHARED && op->moved < op->length)
 			return; /* readiness promised this one write, not a second */
 	}
-	mux_complete(op, (ssize_t)op->length);
+	mux_complete(
+		op, op->buf->pages ? with_pages(op, (ssize_t)op->length) : (ssize_t)op->length);
 }
 
 static void try_sendto(struct mux_op *op)
@@ -318,6 +339,8 @@ static void received(struct mux_op *op, struct mux_buf *buf, const unsigned char
 
 	if (n > 0)
 		op->io->moved_at = mux->now;
+	if (n >= RECEIVE_SIZE) /* all that a pipe holds */
+		grow(op->io);
 	op->buf = buf;
 	op->data = data;
 	mux_complete(op, n);
@@ -331,11 +354,8 @@ static bool lend_pages(struct mux_io *io)
 	struct mux_buf *buf;
 	ssize_t n = mux_buf_map(&buf, &data, io->fd);
 
-	if (n == -ERANGE && io->pages_lent) /* the last of them may have been emptied */
-		n = MUX_SHORTENED;
-	else if (n < 0)
+	if (n < 0)
 		return false;
-	io->pages_lent = true;
 	received(io->reading, buf, data, n);
 	mux_buf_unref(buf);
 	return true;

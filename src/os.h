@@ -69,13 +69,27 @@ int os_look_up(const char *host, const char *service, const struct addrinfo *hin
 ssize_t os_read(mux_fd fd, enum os_kind kind, void *into, size_t size);
 ssize_t os_write(mux_fd fd, enum os_kind kind, const void *from, size_t length);
 
+/* A part of a regular file, as it lies in the system's memory. */
+struct os_pages {
+	void *address;
+	size_t size;
+	mux_fd fd;    /* the file, once more */
+	uint64_t end; /* where it ends in the file */
+};
+
 /*
  * Map what follows in a regular file, 2 MiB of it at most, and move on behind it: *data, and the
- * number of bytes there, which lie in the *size bytes at *pages, for os_unmap. -ERANGE: the file
- * ends before its position; -ENOTSUP: read it, as too little is left or it cannot be mapped.
+ * number of bytes there. -ENOTSUP: read it instead, as too little is left, it has holes, or it cannot
+ * be mapped or read. os_unmap ends it.
  */
-ssize_t os_map_next(mux_fd fd, void **pages, size_t *size, const unsigned char **data);
-void os_unmap(void *pages, size_t size);
+ssize_t os_map_next(mux_fd fd, struct os_pages *pages, const unsigned char **data);
+void os_unmap(struct os_pages *pages);
+
+/* Does the file still reach as far? If not, what was behind its end reads as zeros or not at all. */
+bool os_pages_are_whole(const struct os_pages *pages);
+
+/* Let a pipe hold 1 MiB, if it holds less and the system lets. Nothing for what is no pipe. */
+void os_enlarge_pipe(mux_fd fd);
 
 /*
  * One datagram; `from` (may be NULL) gets the sender, with length 0 if it has no name; `to` may be

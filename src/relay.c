@@ -155,7 +155,7 @@ static void sent(struct stream *to, ssize_t result)
 
 	if (flow->relay->finished)
 		return;
-	if (result == MUX_SHORTENED)
+	if (result == MUX_SHORTENED || result == MUX_UNREADABLE)
 		receive_failed(flow, (int)result);
 	else if (result < 0)
 		send_failed(flow, (int)result);

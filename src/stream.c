@@ -139,7 +139,12 @@ static mux_fd handle_socket(const struct stream *stream)
 
 static void handle_recv_in_bulk(struct stream *stream)
 {
-	mux_recv_in_bulk(&handle_of(stream)->in);
+	mux_in_bulk(&handle_of(stream)->in);
+}
+
+static void handle_send_in_bulk(struct stream *stream)
+{
+	mux_in_bulk(handle_of(stream)->out);
 }
 
 static const struct stream_kind socket_kind = {
@@ -209,8 +214,9 @@ static size_t stdio_unsent(const struct stream *stream)
 static const char *stdio_error(const struct stream *stream, int error)
 {
 	(void)stream;
-	return error == MUX_SHORTENED ? "the file became shorter while it was sent"
-				      : os_error(error);
+	if (error == MUX_SHORTENED)
+		return "the file became shorter while it was sent";
+	return os_error(error == MUX_UNREADABLE ? -EIO : error);
 }
 
 static const struct stream_kind stdio_kind = {
@@ -224,6 +230,7 @@ static const struct stream_kind stdio_kind = {
 	.unsent = stdio_unsent,
 	.error = stdio_error,
 	.recv_in_bulk = handle_recv_in_bulk,
+	.send_in_bulk = handle_send_in_bulk,
 };
 
 static void start(struct mux *mux, struct handle_stream *handle, const struct stream_kind *kind)
@@ -291,8 +298,10 @@ void stream_recv(struct stream *stream, stream_received *received)
 	stream->kind->recv(stream);
 }
 
-void stream_recv_for(struct stream *from, const struct stream *to)
+void stream_recv_for(struct stream *from, struct stream *to)
 {
+	if (to->kind->send_in_bulk && !from->datagram)
+		to->kind->send_in_bulk(to);
 	if (from->kind->recv_in_bulk && to->kind->only_sends && !to->datagram)
 		from->kind->recv_in_bulk(from);
 }

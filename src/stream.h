@@ -50,7 +50,8 @@ struct stream_kind {
 	mux_fd (*socket)(const struct stream *stream);
 	const char *(*error)(const struct stream *stream, int error);
 	void (*recv_in_bulk)(struct stream *stream); /* NULL: no difference */
-	bool only_sends;                             /* nobody but mux_send looks at what is sent */
+	void (*send_in_bulk)(struct stream *stream);
+	bool only_sends; /* nobody but mux_send looks at what is sent */
 };
 
 void stream_report_received(
@@ -112,8 +113,8 @@ int stream_open_stdio(struct mux *mux, struct stdio_stream *stdio);
 
 void stream_recv(struct stream *stream, stream_received *received);
 
-/* What is received from `from` only goes to `to`: mux_recv_in_bulk, where that may be. */
-void stream_recv_for(struct stream *from, const struct stream *to);
+/* What is received from `from` only goes to `to`: mux_in_bulk, where that may be. */
+void stream_recv_for(struct stream *from, struct stream *to);
 
 /* Take back a stream_recv: its callback does not come. */
 void stream_stop_recv(struct stream *stream);

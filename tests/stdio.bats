@@ -81,6 +81,78 @@ amid_a_file() {
 	done
 }
 
+@test "a regular file that becomes shorter, and a stop: no zeros with an end behind them" {
+	not_on_windows "files are read there, not mapped"
+	amid_a_file
+	truncate -s 1048000 file
+	kill -TERM "$pid"
+	touch go
+	ended "$pid" 143
+	status_of "$server"
+	equal "$status" 1
+}
+
+@test "a regular file with holes: complete, and not filled" {
+	not_on_windows "du"
+	local sparse
+	answering
+	sparse=$(mktemp -p /dev/shm)
+	truncate -s 8M "$sparse"
+	echo hello >>"$sparse"
+	local blocks
+	blocks=$(stat -c %b "$sparse")
+	mc connect 127.0.0.1 "$port" <"$sparse" >out
+	cp --sparse=always "$sparse" file
+	equal "$(stat -c %b "$sparse")" "$blocks"
+	rm "$sparse"
+	asked file
+}
+
+@test "a regular file whose pages cannot be had is read" {
+	not_on_windows "strace"
+	answering
+	head -c 4M /dev/urandom >file
+	# shellcheck disable=SC2086 # a list of options
+	ASAN_OPTIONS=detect_leaks=0 timeout -k 1 "$PATIENCE" strace -o trace -e inject=madvise:error=EFAULT \
+		"$MUXCAT" $MUXCAT_FLAGS connect 127.0.0.1 "$port" <file >out
+	grep -q 'madvise.*INJECTED' trace
+	asked file
+}
+
+@test "a regular file that two read from: each byte goes to one of them" {
+	local n ports=() servers=()
+	seq -f '%015.0f' 0 1000000 >file
+	for n in 1 2; do
+		rm -f port
+		peer listen port read-eof >asked$n
+		servers+=("$pid")
+		ports+=("$(port_of port)")
+	done
+	{
+		start connect 127.0.0.1 "${ports[0]}" >out
+		local first=$pid
+		mc connect 127.0.0.1 "${ports[1]}" >out
+	} <file
+	ended "$first" 0
+	ended "${servers[0]}" 0
+	ended "${servers[1]}" 0
+	sort asked1 asked2 | cmp - file
+}
+
+@test "pipes that do not fill stay as big as they were" {
+	not_on_windows "F_GETPIPE_SZ"
+	peer listen port read=6 send=answer read-eof
+	mkfifo feed answer
+	exec 4<>feed 5<>answer
+	begin connect 127.0.0.1 "$(port_of port)" <feed >answer
+	echo hello >&4
+	head -c 6 <&5
+	for fd in 4 5; do
+		equal "$(python3 -c "import fcntl; print(fcntl.fcntl($fd, 1032))")" 65536
+	done
+	kill "$pid"
+}
+
 @test "pipes: complete both ways" {
 	answering
 	head -c $SIZE /dev/urandom >file

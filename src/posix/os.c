@@ -113,37 +113,84 @@ ssize_t os_write(mux_fd fd, enum os_kind kind, const void *from, size_t length)
 	return n < 0 ? failure() : n;
 }
 
+/* What an unprivileged process may ask for (pipe(7)). */
+enum { PIPE_SIZE = 1024 * 1024 };
+
 /* Less is quicker to read. */
 enum { LEAST_TO_MAP = 256 * 1024, MOST_TO_MAP = 2 * 1024 * 1024 };
 
-ssize_t os_map_next(mux_fd fd, void **pages, size_t *size, const unsigned char **data)
+/* How much of a file to map next, or 0. A hole is not mapped: tmpfs would fill it for the reader. */
+static size_t worth_mapping(mux_fd fd)
 {
 	off_t at = lseek(fd, 0, SEEK_CUR);
 	struct stat file;
-	size_t before; /* in the first page */
-	size_t length;
 
-	if (at < 0 || fstat(fd, &file) < 0 || !S_ISREG(file.st_mode))
+	if (at < 0 || fstat(fd, &file) < 0 || !S_ISREG(file.st_mode) ||
+		file.st_blocks * 512 < file.st_size || file.st_size - at < LEAST_TO_MAP)
+		return 0;
+	return file.st_size - at < MOST_TO_MAP ? (size_t)(file.st_size - at) : MOST_TO_MAP;
+}
+
+bool os_pages_are_whole(const struct os_pages *pages)
+{
+	struct stat file;
+
+	return fstat(pages->fd, &file) == 0 && file.st_size >= (off_t)pages->end;
+}
+
+/*
+ * Every page is made present, so that an error of the disk is found here: false. Not by
+ * MAP_POPULATE, which tries a page that cannot be read for ever.
+ */
+static bool populate(const struct os_pages *pages)
+{
+#ifdef MADV_POPULATE_READ
+	return madvise(pages->address, pages->size, MADV_POPULATE_READ) == 0 || errno == EINVAL;
+#else
+	(void)pages;
+	return true;
+#endif
+}
+
+ssize_t os_map_next(mux_fd fd, struct os_pages *pages, const unsigned char **data)
+{
+	size_t length = worth_mapping(fd);
+	off_t end = length ? lseek(fd, (off_t)length, SEEK_CUR) : -1;
+	size_t before; /* in the first page */
+
+	if (end < 0)
 		return -ENOTSUP;
-	if (at > file.st_size)
-		return -ERANGE;
-	if (file.st_size - at < LEAST_TO_MAP)
-		return -ENOTSUP;
-	length = file.st_size - at < MOST_TO_MAP ? (size_t)(file.st_size - at) : MOST_TO_MAP;
-	before = (size_t)at % (size_t)sysconf(_SC_PAGESIZE);
-	*size = before + length;
-	*pages = mmap(NULL, *size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, at - (off_t)before);
-	if (*pages == MAP_FAILED || lseek(fd, (off_t)length, SEEK_CUR) < 0) {
-		*pages = NULL;
+	/* from here on these bytes are ours, whoever else reads from this description */
+	before = (size_t)(end - (off_t)length) % (size_t)sysconf(_SC_PAGESIZE);
+	pages->end = (uint64_t)end;
+	pages->size = before + length;
+	pages->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	pages->address =
+		mmap(NULL, pages->size, PROT_READ, MAP_SHARED, fd, end - (off_t)pages->size);
+	if (pages->fd < 0 || pages->address == MAP_FAILED || !os_pages_are_whole(pages) ||
+		!populate(pages)) {
+		os_unmap(pages);
+		lseek(fd, -(off_t)length, SEEK_CUR);
 		return -ENOTSUP;
 	}
-	*data = (const unsigned char *)*pages + before;
+	*data = (const unsigned char *)pages->address + before;
 	return (ssize_t)length;
 }
 
-void os_unmap(void *pages, size_t size)
+void os_unmap(struct os_pages *pages)
 {
-	munmap(pages, size);
+	if (pages->address != MAP_FAILED)
+		munmap(pages->address, pages->size);
+	if (pages->fd >= 0)
+		close(pages->fd);
+}
+
+void os_enlarge_pipe(mux_fd fd)
+{
+	int size = fcntl(fd, F_GETPIPE_SZ);
+
+	if (size > 0 && size < PIPE_SIZE)
+		fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE);
 }
 
 ssize_t os_recvfrom(mux_fd fd, void *into, size_t size, struct os_address *from)
@@ -317,9 +364,6 @@ static enum os_kind kind_of(mux_fd fd)
 	return S_ISSOCK(status.st_mode) ? OS_SOCKET : OS_SHARED;
 }
 
-/* What an unprivileged process may ask for (pipe(7)): each wake of who is at its other end moves more. */
-enum { PIPE_SIZE = 1024 * 1024 };
-
 /*
  * A pipe or a terminal is opened anew, which makes a description of our own: its O_NONBLOCK is
  * nobody else's (proc(5), fd/). What cannot be is used as it is, after readiness.
@@ -329,8 +373,6 @@ static mux_fd take_over(int number, int access, enum os_kind *kind)
 	char path[32];
 
 	*kind = kind_of(number);
-	if (*kind == OS_SHARED)
-		fcntl(number, F_SETPIPE_SZ, PIPE_SIZE);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", number);
 	if (*kind == OS_SHARED && (fcntl(number, F_GETFL) & O_ACCMODE) != (access ^ O_WRONLY)) {
 		int fd = open(path, access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);

@@ -141,15 +141,26 @@ ssize_t os_write(mux_fd fd, enum os_kind kind, const void *from, size_t length)
 	return n < 0 ? os_socket_error() : n;
 }
 
-ssize_t os_map_next(mux_fd fd, void **pages, size_t *size, const unsigned char **data)
+ssize_t os_map_next(mux_fd fd, struct os_pages *pages, const unsigned char **data)
 {
-	(void)fd, (void)pages, (void)size, (void)data;
+	(void)fd, (void)pages, (void)data;
 	return -ENOTSUP;
 }
 
-void os_unmap(void *pages, size_t size)
+bool os_pages_are_whole(const struct os_pages *pages)
 {
-	(void)pages, (void)size;
+	(void)pages;
+	return true;
+}
+
+void os_unmap(struct os_pages *pages)
+{
+	(void)pages;
+}
+
+void os_enlarge_pipe(mux_fd fd)
+{
+	(void)fd;
 }
 
 ssize_t os_recvfrom(mux_fd fd, void *into, size_t size, struct os_address *from)
