@@ -3,7 +3,7 @@
 
 All programs of a case take turns in one run, several rounds, and the median counts: machines are shared
 and noisy, and only what was measured together can be compared. A case is a file of cases/; its figures go
-to results/CASE.csv, and plots/*.gnuplot draw them.
+to results/CASE.csv and into docs/performance.md, and plots/*.gnuplot draw them.
 """
 import csv
 import glob
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 
+import tables
 from measure import HERE
 
 sys.path.insert(0, os.path.join(HERE, "cases"))
@@ -26,6 +27,7 @@ def run(name):
 		columns, rows = case.run(folder)
 	with open(os.path.join(RESULTS, name + ".csv"), "w", newline="") as file:
 		csv.writer(file).writerows([columns, *rows])
+	tables.fill(name)
 	for row in rows:
 		print("  " + ", ".join("%s %s" % pair for pair in zip(columns, row)), flush=True)
 	plot = os.path.join(HERE, "plots", name + ".gnuplot")
