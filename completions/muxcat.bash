@@ -10,7 +10,7 @@ _muxcat_options() {
 	'') echo "$all --version" ;;
 	listen) echo "$all $data $client --client-ca= --keep-open --max-conns= --timeout= --to= --port-file=" ;;
 	connect) echo "$all $data $client --timeout= --zero --source= --source-port=" ;;
-	echo) echo "$all --client-ca= --max-conns= --timeout= --port-file= --discard" ;;
+	echo) echo "$all --client-ca= --max-conns= --timeout= --port-file= --discard --threads=" ;;
 	fanout) echo "$all $client --client-ca= --max-conns= --port-file= --to= --from= --broker --chat --min-clients=
 		--queue= --slow= --stall= --replay=" ;;
 	esac

@@ -321,6 +321,9 @@ static void set_option(struct reading *reading, int letter, const char *value)
 	case DISCARD:
 		options->discard = true;
 		break;
+	case THREADS:
+		options->threads = (unsigned)parse_number(value, "--threads", 1, 256);
+		break;
 	default:
 		set_fanout(reading, letter, value);
 		break;
@@ -537,6 +540,7 @@ int main(int argc, char **argv)
 	struct options options = {
 		.backend = mux_backends()[0],
 		.linger = OPTION_LINGER_UNSET,
+		.threads = 1,
 		.hub = { .slow = HUB_WAIT, .queue = 1024 * 1024, .stall = 10 * 1000 },
 	};
 	struct reading reading = { .options = &options, .family = AF_UNSPEC };

@@ -29,9 +29,11 @@ static void check_echo(const struct options *options)
 {
 	if (!address_is_datagram(&options->address))
 		return;
-	if (options->max_conns || options->idle_timeout)
+	if (options->max_conns || options->idle_timeout || options->threads > 1)
 		cli_usage_error("%s: an echo of datagrams has no connections",
-			options->max_conns ? "-m" : "-i");
+			options->max_conns      ? "-m"
+			: options->idle_timeout ? "-i"
+						: "--threads");
 }
 
 static void check_listen(const struct options *options)

@@ -38,6 +38,7 @@ const struct cli_option cli_options[CLI_OPTIONS] = {
 	{ "linger", 'q', DATA, "SECS", "done SECS after stdin's end (-1: never)" },
 	{ NULL, 'N', DATA, NULL, "accepted for nc's sake: half-closing is the default" },
 	{ "discard", DISCARD, ECHO, NULL, "read and drop instead of sending back" },
+	{ "threads", THREADS, ECHO, "N", "serve with N threads, a loop each (1)" },
 	{ "to", TO, FANOUT, "ADDRESS", "dial the subscriber ADDRESS (repeatable)" },
 	{ "from", FROM, FANOUT, "ADDRESS", "the input is dialled, instead of stdin" },
 	{ "broker", BROKER, FANOUT, NULL, "what a subscriber sends goes to all others" },

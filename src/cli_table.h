@@ -31,6 +31,7 @@ enum {
 	NO_SHUTDOWN,
 	EXIT_ON_EOF,
 	DISCARD,
+	THREADS,
 	BROKER,
 	CHAT,
 	MIN_CLIENTS,
@@ -58,7 +59,7 @@ struct cli_option {
 	const char *help;
 };
 
-enum { CLI_COMMANDS = 4, CLI_OPTIONS = 48 };
+enum { CLI_COMMANDS = 4, CLI_OPTIONS = 49 };
 extern const struct cli_command cli_commands[CLI_COMMANDS];
 extern const struct cli_option cli_options[CLI_OPTIONS];
 

@@ -1,4 +1,4 @@
-#include "cmd.h"
+#include "cmd_worker.h"
 
 #include "resolve.h"
 
@@ -35,12 +35,23 @@ static void grace_over(struct mux_timer *timer)
 	leave(container_of(timer, struct cmd, grace));
 }
 
+/* Do several threads have a listener each? Else one deals out; only so -m can count for all. */
+static bool threads_share_port(const struct options *options)
+{
+	return options->threads > 1 && socket_ports_are_shared() &&
+	       !address_is_local(&options->address) && !options->max_conns;
+}
+
 /* What -vv tells of the options that work unseen. */
 static void report_options(const struct options *options)
 {
 	const struct socket_options *socket = &options->socket;
 
 	report_event(2, "backend %s%s", options->backend, options->edge ? ", edge-triggered" : "");
+	if (options->threads > 1)
+		report_event(2, "%u threads, %s", options->threads,
+			threads_share_port(options) ? "each with a listener of its own"
+						    : "one of which deals out who comes");
 	if (socket->recv_buffer)
 		report_event(2, "receive buffer of %d bytes", socket->recv_buffer);
 	if (socket->send_buffer)
@@ -86,6 +97,7 @@ void cmd_stop(struct cmd *cmd)
 	cmd->stopping = true;
 	mux_timer_stop(&cmd->first);
 	cmd->stop(cmd);
+	cmd_stop_workers(cmd);
 }
 
 static void stop_soon(struct cmd *cmd)
@@ -120,14 +132,18 @@ int cmd_open(struct cmd *cmd, const struct options *options, cmd_stop_fn *stop)
 	return CMD_DONE;
 }
 
+void cmd_loop_failed(const struct cmd *cmd, int error)
+{
+	report_error("%s: %s", cmd->options->backend, os_error(error));
+	os_exit(CMD_ERROR);
+}
+
 int cmd_run(struct cmd *cmd)
 {
 	int error = mux_run(cmd->mux);
 
-	if (error) {
-		report_error("%s: %s", cmd->options->backend, os_error(error));
-		os_exit(CMD_ERROR);
-	}
+	if (error)
+		cmd_loop_failed(cmd, error);
 	os_release_signals();
 	if (caught)
 		os_die_by(caught);
@@ -260,7 +276,10 @@ static void nobody_came(struct mux_timer *timer)
 
 void cmd_somebody_came(struct cmd *cmd)
 {
-	mux_timer_stop(&cmd->first);
+	if (cmd->main)
+		cmd_tell_main(cmd);
+	else
+		mux_timer_stop(&cmd->first);
 }
 
 bool cmd_announce(struct cmd *cmd, const struct os_address *bound)
@@ -282,21 +301,43 @@ void cmd_listen_failed(struct cmd *cmd, int error)
 	cmd->status = CMD_ERROR;
 }
 
-bool cmd_serve(struct cmd *cmd, struct server *server)
+bool cmd_listen_on(struct cmd *cmd, struct server *server)
 {
 	const struct options *options = cmd->options;
-	const struct os_address *bound;
+	struct socket_options socket = options->socket;
 	int error;
 
 	server->max = options->max_conns;
 	server->troubled = troubled;
 	server->rejected = rejected;
 	server->tls = options->address.tls ? cmd->tls_server : NULL;
-	error = server_open(server, cmd->mux, &options->address, &options->socket);
-	if (error) {
+	if (threads_share_port(options))
+		socket.port = SOCKET_PORT_SHARED;
+	error = server_open(server, cmd->mux, &options->address, &socket);
+	if (error)
 		cmd_listen_failed(cmd, error);
-		return false;
-	}
+	return !error;
+}
+
+bool cmd_listen_beside(struct cmd *worker, struct server *server, struct server *first)
+{
+	struct socket_options socket = worker->options->socket;
+	bool shares_port = threads_share_port(worker->options);
+	int error;
+
+	server->tls = worker->tls_server;
+	socket.port = SOCKET_PORT_JOINED;
+	error = server_open_beside(server, worker->mux, first, &socket, shares_port);
+	if (error)
+		cmd_listen_failed(worker, error);
+	return !error;
+}
+
+bool cmd_announce_server(struct cmd *cmd, struct server *server)
+{
+	const struct options *options = cmd->options;
+	const struct os_address *bound;
+
 	for (size_t i = 1; (bound = server_bound(server, i)); i++)
 		report_listening(bound, &options->address);
 	if (!cmd_announce(cmd, server_bound(server, 0))) {
@@ -305,6 +346,11 @@ bool cmd_serve(struct cmd *cmd, struct server *server)
 		return false;
 	}
 	return true;
+}
+
+bool cmd_serve(struct cmd *cmd, struct server *server)
+{
+	return cmd_listen_on(cmd, server) && cmd_announce_server(cmd, server);
 }
 
 bool cmd_take(struct cmd *cmd, struct server *server, const struct transport *arrival,

@@ -11,6 +11,8 @@
 #include "report.h"
 #include "server.h"
 
+#include <pthread.h>
+
 /* Exit status: see "Exit status" in muxcat(1). */
 enum { CMD_DONE, CMD_ERROR, CMD_USAGE, CMD_TIMED_OUT, CMD_UNTRUSTED };
 
@@ -43,6 +45,15 @@ struct cmd {
 	struct mux_task signalled;
 	struct mux_timer first; /* -w of a server: the time to the first connection */
 	struct mux_timer grace;
+	struct list_link *workers; /* of struct cmd, linked by `beside` */
+	/* ---- a worker's, see cmd_worker.h */
+	struct cmd *main; /* NULL: it is no worker */
+	struct list_link beside;
+	pthread_t thread;
+	bool told_main;
+	struct mux_task somebody_came; /* for the main loop, as `ended` */
+	struct mux_task ended;
+	struct mux_task told_to_stop; /* for its own */
 };
 
 /* Make the loop and catch signals. 0, or the exit status after an error that has been reported. */
@@ -50,6 +61,9 @@ int cmd_open(struct cmd *cmd, const struct options *options, cmd_stop_fn *stop);
 
 /* Run the loop to its end and free it; returns the exit status, or dies by the caught signal. */
 int cmd_run(struct cmd *cmd);
+
+/* The loop has failed, and the program with it. */
+_Noreturn void cmd_loop_failed(const struct cmd *cmd, int error);
 
 /* Stop, in order: `stop` is called, and the loop ends when all is written and closed. */
 void cmd_stop(struct cmd *cmd);
@@ -78,11 +92,16 @@ int cmd_dialled(struct cmd *cmd, const struct address *address, const struct dia
 	struct connection *connection);
 
 /*
- * Open `server`, whose owner and arrived are set; report where it listens, write --port-file, and
- * count the time to the first connection (-w). False after a failure, which has been reported: the
- * status is set and nothing is left open.
+ * Open `server`, whose owner and arrived are set; and then report where it listens, write --port-file
+ * and count the time to the first connection (-w): cmd_serve does both. False after a failure, which
+ * has been reported: the status is set and nothing is left open.
  */
+bool cmd_listen_on(struct cmd *cmd, struct server *server);
+bool cmd_announce_server(struct cmd *cmd, struct server *server);
 bool cmd_serve(struct cmd *cmd, struct server *server);
+
+/* The same as cmd_listen_on, beside `first` (server_open_beside). */
+bool cmd_listen_beside(struct cmd *worker, struct server *server, struct server *first);
 
 /* Report that the bind of the command's operand failed. */
 void cmd_listen_failed(struct cmd *cmd, int error);

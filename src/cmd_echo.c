@@ -1,5 +1,4 @@
-#include "cmd.h"
-#include "list.h"
+#include "cmd_worker.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,6 +7,7 @@ struct echo {
 	struct cmd cmd;
 	struct server server;
 	struct list_link *clients; /* of struct client */
+	size_t served;             /* clients so far */
 	/*
 	 * a datagram server keeps no clients: each datagram goes back before the next is received
 	 */
@@ -100,6 +100,7 @@ static void arrived(struct server *server, const struct transport *arrival)
 		return;
 	}
 	client->echo = echo;
+	echo->served++;
 	list_add(&echo->clients, &client->link);
 	client->connection.stream->owner = client;
 	stream_watch_idle(client->connection.stream, echo->cmd.options->idle_timeout, idle);
@@ -179,6 +180,9 @@ static void stop(struct cmd *cmd)
 		return;
 	}
 	server_close(&echo->server);
+	if (cmd->options->threads > 1)
+		report_event(2, "a thread has served %llu connections",
+			(unsigned long long)echo->served);
 	list_each(link, echo->clients) {
 		struct client *client = container_of(link, struct client, link);
 
@@ -191,16 +195,42 @@ static void stop(struct cmd *cmd)
 	}
 }
 
+/* As many as there are threads, the first of them the main one's. */
+static void serve_streams(struct echo *echoes)
+{
+	struct cmd *main = &echoes->cmd;
+	struct server *first = &echoes->server;
+
+	if (!cmd_listen_on(main, first))
+		return;
+	for (size_t i = 1; i < main->options->threads; i++)
+		if (!cmd_add_worker(main, first, &echoes[i].cmd, &echoes[i].server))
+			return;
+	if (!cmd_announce_server(main, first))
+		cmd_stop(main);
+}
+
 int cmd_echo(const struct options *options)
 {
-	struct echo echo = { .server = { .owner = &echo, .arrived = arrived } };
-	int status = cmd_open(&echo.cmd, options, stop);
+	struct echo *echoes = calloc(options->threads, sizeof(*echoes));
+	int status;
 
-	if (status)
-		return status;
-	if (address_is_datagram(&options->address))
-		serve_datagrams(&echo);
-	else
-		cmd_serve(&echo.cmd, &echo.server);
-	return cmd_run(&echo.cmd);
+	if (!echoes) {
+		report_error("out of memory");
+		return CMD_ERROR;
+	}
+	for (size_t i = 0; i < options->threads; i++) {
+		echoes[i].server.owner = &echoes[i];
+		echoes[i].server.arrived = arrived;
+	}
+	status = cmd_open(&echoes->cmd, options, stop);
+	if (!status) {
+		if (address_is_datagram(&options->address))
+			serve_datagrams(echoes);
+		else
+			serve_streams(echoes);
+		status = cmd_run(&echoes->cmd);
+	}
+	free(echoes);
+	return status;
 }

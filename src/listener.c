@@ -64,15 +64,10 @@ static void set_port(struct os_address *at, const struct os_address *like)
 		at->u.v4.sin_port = port;
 }
 
-static int open_one(
-	struct listener *listener, struct os_address *at, const struct socket_options *options)
+static int open_one(struct listener *listener, const struct os_address *at,
+	const struct socket_options *options)
 {
 	struct listener_socket *socket = &listener->sockets[listener->count];
-	bool local = at->u.any.sa_family == AF_UNIX;
-
-	if (listener->count && !local)
-		set_port(at, &listener->sockets[0].bound);
-
 	mux_fd fd = socket_listen(listener->scheme, at, options);
 
 	if (fd < 0)
@@ -126,10 +121,13 @@ int listener_open(struct listener *listener, struct mux *mux, const struct addre
 		return -ENOMEM;
 	}
 	everywhere(found, &count, address);
-	own.v6_only = *address->host || address->family != AF_UNSPEC;
+	own.v6_only = listener->v6_only = *address->host || address->family != AF_UNSPEC;
 	for (size_t i = 0; i < count; i++) {
-		int failed = open_one(listener, &found[i], &own);
+		int failed;
 
+		if (listener->count && !address_is_local(address))
+			set_port(&found[i], &listener->sockets[0].bound);
+		failed = open_one(listener, &found[i], &own);
 		if (!failed && !*address->host && !own.v6_only)
 			break; /* one socket serves both families */
 		if (failed)
@@ -141,6 +139,25 @@ int listener_open(struct listener *listener, struct mux *mux, const struct addre
 	/* a name may have an address of a family that this machine lacks; one is enough */
 	if (listener->count && (error == -EAFNOSUPPORT || error == -EADDRNOTAVAIL))
 		error = 0;
+	if (error)
+		listener_close(listener);
+	return error;
+}
+
+int listener_join(struct listener *listener, struct mux *mux, const struct listener *first,
+	const struct socket_options *options)
+{
+	struct socket_options own = *options;
+	int error = 0;
+
+	listener->mux = mux;
+	listener->scheme = first->scheme;
+	listener->sockets = calloc(first->count, sizeof(*listener->sockets));
+	if (!listener->sockets)
+		return -ENOMEM;
+	own.v6_only = first->v6_only;
+	for (size_t i = 0; i < first->count && !error; i++)
+		error = open_one(listener, &first->sockets[i].bound, &own);
 	if (error)
 		listener_close(listener);
 	return error;

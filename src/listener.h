@@ -34,6 +34,7 @@ struct listener {
 	struct listener_socket *sockets;
 	size_t count;
 	/* ---- */
+	bool v6_only;
 	struct mux *mux;
 	struct mux_timer pause;
 	size_t open;
@@ -47,6 +48,13 @@ struct listener {
  * caller has set `owner` and the callbacks. Blocks for the look-up. 0, or see resolve_error.
  */
 int listener_open(struct listener *listener, struct mux *mux, const struct address *address,
+	const struct socket_options *options);
+
+/*
+ * The same on every address of `first`, which was opened for SOCKET_PORT_SHARED. `options` are the same
+ * but for their port.
+ */
+int listener_join(struct listener *listener, struct mux *mux, const struct listener *first,
 	const struct socket_options *options);
 
 /* Accept, or leave those who come in the backlog. */

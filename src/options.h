@@ -39,6 +39,7 @@ struct options {
 	int64_t linger; /* -q, milliseconds; -1 for ever, OPTION_LINGER_UNSET */
 
 	bool discard;
+	unsigned threads; /* of echo, that serve at the same time */
 
 	bool broker;
 	bool chat;

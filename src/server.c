@@ -28,11 +28,29 @@ static void count(struct server *server)
 		listener_pause(&server->listener);
 }
 
+static void uncount(struct server *server)
+{
+	server->count--;
+	if (!server->is_datagram && !server->stopped)
+		listener_resume(&server->listener);
+}
+
+/* Of those that were dealt out, one has left: in the loop that had it. */
+static void tell_dealer(struct server *server)
+{
+	struct server *dealer = server->dealer;
+
+	if (!dealer || !dealer->max)
+		return;
+	atomic_fetch_add(&dealer->gone, 1);
+	mux_post(dealer->mux, &dealer->some_gone);
+}
+
 static void end_handshake(struct handshake *handshake)
 {
 	mux_timer_stop(&handshake->limit);
 	list_remove(&handshake->link);
-	server_leave(handshake->server);
+	uncount(handshake->server);
 	free(handshake);
 }
 
@@ -42,6 +60,7 @@ static void reject(struct handshake *handshake, const char *why)
 
 	handshake->server->rejected(handshake->server, &handshake->peer, why);
 	stream_close(tls_stream(tls), NULL); /* with the alert that tells it why */
+	tell_dealer(handshake->server);
 	end_handshake(handshake);
 }
 
@@ -86,15 +105,59 @@ static void begin_handshake(struct server *server, const struct transport *arriv
 	count(server);
 }
 
-static void stream_accepted(struct listener *listener, mux_fd fd, const struct os_address *peer)
+static void begin(struct server *server, mux_fd fd, const struct os_address *peer)
 {
-	struct server *server = listener->owner;
 	struct transport arrival = { fd, NULL, peer, server->scheme };
 
 	if (server->tls)
 		begin_handshake(server, &arrival);
 	else
 		server->arrived(server, &arrival);
+}
+
+/* ---- dealing out ---- */
+
+struct dealt {
+	struct mux_task task;
+	struct server *to;
+	mux_fd fd;
+	struct os_address peer;
+};
+
+static void take_dealt(struct mux_task *task)
+{
+	struct dealt *dealt = container_of(task, struct dealt, task);
+
+	begin(dealt->to, dealt->fd, &dealt->peer);
+	free(dealt);
+}
+
+static void some_gone(struct mux_task *task)
+{
+	struct server *dealer = container_of(task, struct server, some_gone);
+
+	for (size_t n = atomic_exchange(&dealer->gone, 0); n; n--)
+		uncount(dealer);
+}
+
+static void stream_accepted(struct listener *listener, mux_fd fd, const struct os_address *peer)
+{
+	struct server *server = listener->owner;
+	struct server *to = server->turn ? server->turn : server;
+	struct dealt *dealt = to == server ? NULL : calloc(1, sizeof(*dealt));
+
+	server->turn = to->next;
+	if (!dealt) {
+		begin(server, fd, peer);
+		return;
+	}
+	dealt->task.run = take_dealt;
+	dealt->to = to;
+	dealt->fd = fd;
+	dealt->peer = *peer;
+	if (server->max)
+		count(server);
+	mux_post(to->mux, &dealt->task);
 }
 
 static void listener_in_trouble(struct listener *listener, int error)
@@ -135,6 +198,31 @@ int server_open(struct server *server, struct mux *mux, const struct address *ad
 	return error;
 }
 
+int server_open_beside(struct server *server, struct mux *mux, struct server *first,
+	const struct socket_options *options, bool shares_port)
+{
+	int error;
+
+	server->mux = mux;
+	server->scheme = first->scheme;
+	server->troubled = first->troubled;
+	server->rejected = first->rejected;
+	server->listener.owner = server;
+	server->listener.accepted = stream_accepted;
+	server->listener.troubled = listener_in_trouble;
+	if (!shares_port) {
+		server->dealer = first;
+		server->next = first->next;
+		first->next = server;
+		first->some_gone.run = some_gone;
+		return 0;
+	}
+	error = listener_join(&server->listener, mux, &first->listener, options);
+	if (!error)
+		listener_resume(&server->listener);
+	return error;
+}
+
 const struct os_address *server_bound(const struct server *server, size_t index)
 {
 	if (server->is_datagram)
@@ -150,8 +238,10 @@ int server_take(
 	} else {
 		int error = connection_open(connection, server->mux, arrival);
 
-		if (error)
+		if (error) {
+			tell_dealer(server);
 			return error;
+		}
 	}
 	count(server);
 	return 0;
@@ -161,6 +251,7 @@ void server_refuse(struct server *server, const struct transport *arrival)
 {
 	if (server->is_datagram)
 		return;
+	tell_dealer(server);
 	if (arrival->tls) {
 		stream_reset(tls_stream(arrival->tls), 0, NULL);
 		return;
@@ -171,9 +262,8 @@ void server_refuse(struct server *server, const struct transport *arrival)
 
 void server_leave(struct server *server)
 {
-	server->count--;
-	if (!server->is_datagram && !server->stopped)
-		listener_resume(&server->listener);
+	tell_dealer(server);
+	uncount(server);
 }
 
 void server_stop(struct server *server)

@@ -12,6 +12,9 @@
 
 struct server;
 
+/* One of those that were accepted by one server and go to another. */
+struct dealt;
+
 /* Somebody has come: the receiver calls server_take or server_refuse, once. */
 typedef void server_arrived(struct server *server, const struct transport *arrival);
 
@@ -37,6 +40,11 @@ struct server {
 	struct datagram_server datagrams;
 	bool is_datagram;
 	bool stopped;
+	struct server *dealer;     /* that accepts for this one, too; or NULL */
+	struct server *next;       /* of those that take turns with a dealer */
+	struct server *turn;       /* a dealer's: whose it is */
+	_Atomic(size_t) gone;      /* a dealer's: those dealt out that have left since */
+	struct mux_task some_gone; /* tells the dealer's loop */
 };
 
 /*
@@ -45,6 +53,14 @@ struct server {
  */
 int server_open(struct server *server, struct mux *mux, const struct address *address,
 	const struct socket_options *options);
+
+/*
+ * A stream server for another loop, `mux`, on the same address as `first`, before either loop runs: with
+ * listeners of its own on the same port if `shares_port`, for which `first` was opened so; else `first`
+ * accepts and deals out its clients in turn. `max` is the first's, and for all together if it deals.
+ */
+int server_open_beside(struct server *server, struct mux *mux, struct server *first,
+	const struct socket_options *options, bool shares_port);
 
 /* The addresses it is bound to: NULL when there are no more. */
 const struct os_address *server_bound(const struct server *server, size_t index);

@@ -61,6 +61,24 @@ static void own_port(mux_fd fd, bool datagram)
 #endif
 }
 
+bool socket_ports_are_shared(void)
+{
+#ifdef SO_REUSEPORT
+	return true;
+#else
+	return false;
+#endif
+}
+
+static void share_port(mux_fd fd)
+{
+#ifdef SO_REUSEPORT
+	set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+#else
+	(void)fd;
+#endif
+}
+
 mux_fd socket_listen(enum address_scheme scheme, const struct os_address *at,
 	const struct socket_options *options)
 {
@@ -74,7 +92,17 @@ mux_fd socket_listen(enum address_scheme scheme, const struct os_address *at,
 		own_port(fd, datagram);
 	if (family == AF_INET6)
 		set(fd, IPPROTO_IPV6, IPV6_V6ONLY, options->v6_only);
-	if (bind(fd, &at->u.any, at->length) < 0 || (!datagram && listen(fd, BACKLOG) < 0))
+	if (options->port == SOCKET_PORT_JOINED)
+		share_port(fd);
+	if (bind(fd, &at->u.any, at->length) < 0)
+		return fail(fd, os_socket_error());
+	/*
+	 * Only now, so that somebody else's listener on this port, though it be shared, is an error
+	 * here: Linux looks at the option whenever another socket binds, and once at listen.
+	 */
+	if (options->port == SOCKET_PORT_SHARED)
+		share_port(fd);
+	if (!datagram && listen(fd, BACKLOG) < 0)
 		return fail(fd, os_socket_error());
 	return fd;
 }

@@ -4,12 +4,16 @@
 
 #include "address.h"
 
+/* Whose a TCP listener's port is: others may join in a shared one, and get their share of the clients. */
+enum socket_port { SOCKET_PORT_OWN, SOCKET_PORT_SHARED, SOCKET_PORT_JOINED };
+
 struct socket_options {
 	int recv_buffer;          /* SO_RCVBUF in bytes; 0 leaves the system's */
 	int send_buffer;          /* SO_SNDBUF */
 	bool v6_only;             /* an IPv6 server's socket does not serve IPv4 too */
 	struct os_address source; /* a client's own address; length 0: any */
 	uint16_t source_port;     /* 0: any */
+	enum socket_port port;    /* a TCP listener's */
 };
 
 /*
@@ -18,6 +22,9 @@ struct socket_options {
  */
 mux_fd socket_listen(enum address_scheme scheme, const struct os_address *at,
 	const struct socket_options *options);
+
+/* Can listeners share a port here, so that the system chooses among them (SO_REUSEPORT, socket(7))? */
+bool socket_ports_are_shared(void);
 
 /* A socket from which to connect to `to`, bound to the source that the options ask for. */
 mux_fd socket_dialler(enum address_scheme scheme, const struct os_address *to,

@@ -51,6 +51,9 @@ const char *tls_key_log(void);
  */
 struct tls_context *tls_client(const struct tls_options *options, char *wrong);
 struct tls_context *tls_server(const struct tls_options *options, char *fingerprint, char *wrong);
+
+/* A server's context for the loop of another thread, as `context` is; NULL without memory. Freed before it. */
+struct tls_context *tls_context_share(const struct tls_context *context);
 void tls_context_free(struct tls_context *context); /* NULL is allowed; its streams are closed */
 
 /* `error` 0: the stream is there. Else it must be closed; tls_why has the words. From the loop. */

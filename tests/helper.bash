@@ -201,6 +201,10 @@ needs_unix_sockets() {
 	has_unix_sockets || skip "Windows has no Unix sockets here"
 }
 
+needs_tls() {
+	! "$MUXCAT" --version | grep -q "^TLS: none" || skip "this build has no TLS"
+}
+
 # What stop sends: Windows has Ctrl-C, which is what SIGINT becomes under Wine.
 STOP=TERM
 ! on_windows || STOP=INT

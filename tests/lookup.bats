@@ -6,7 +6,7 @@ load helper
 # Runs a function of this file in such a namespace, with hosts(5) and resolv.conf(5) of its own.
 in_namespace() {
 	unshare --net --mount true 2>/dev/null || skip "network namespaces need root"
-	printf '%s\n' '127.0.0.1 here both' '2001:db8::1 both gone' '192.0.2.1 gone4' >hosts
+	printf '%s\n' '127.0.0.1 here both two' '::1 two' '2001:db8::1 both gone' '192.0.2.1 gone4' >hosts
 	echo 'nameserver 192.0.2.53' >resolv.conf
 	! on_windows || own_wine # in the namespace, as it has the sockets
 	export -f mc start port_of eventually stop ended_by ended status_of equal on_windows "${1?}"
@@ -84,4 +84,22 @@ slow_target() {
 
 @test "a look-up under way stops no other connection, and no signal" {
 	in_namespace slow_target
+}
+
+threads() {
+	start echo -vv --threads=3 --port-file port two 0 2>err
+	port=$(port_of port)
+	for address in 127.0.0.1 ::1; do
+		for _ in 1 2 3 4 5 6 7 8 9 10; do
+			[ "$(echo hello | mc connect $address "$port")" = hello ]
+		done
+	done
+	stop "$pid"
+	cat err
+	[ "$(grep -c "has served" err)" = 3 ]
+	! grep -q "has served 20 " err
+}
+
+@test "of a name with two addresses, each thread of a server listens on both" {
+	in_namespace threads
 }

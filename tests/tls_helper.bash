@@ -47,7 +47,7 @@ begin_tls() {
 # instead of helper.bash's
 setup() {
 	begin_test
-	! "$MUXCAT" --version | grep -q "^TLS: none" || skip "this build has no TLS"
+	needs_tls
 }
 
 # Some random bytes, more than one record of TLS.

@@ -65,20 +65,25 @@ static long bio_control(BIO *bio, int command, long number, void *pointer)
 	return command == BIO_CTRL_FLUSH;
 }
 
+static BIO_METHOD *method;
+
+bool tls_bio_define(void)
+{
+	if (method)
+		return true;
+	method = openssl.BIO_meth_new(BIO_TYPE_SOURCE_SINK, "muxcat stream");
+	if (!method)
+		return false;
+	openssl.BIO_meth_set_read_ex(method, bio_read);
+	openssl.BIO_meth_set_write_ex(method, bio_write);
+	openssl.BIO_meth_set_ctrl(method, bio_control);
+	return true;
+}
+
 BIO *tls_bio(struct tls_stream *tls)
 {
-	static BIO_METHOD *method;
-	BIO *bio;
+	BIO *bio = openssl.BIO_new(method);
 
-	if (!method) {
-		method = openssl.BIO_meth_new(BIO_TYPE_SOURCE_SINK, "muxcat stream");
-		if (!method)
-			return NULL;
-		openssl.BIO_meth_set_read_ex(method, bio_read);
-		openssl.BIO_meth_set_write_ex(method, bio_write);
-		openssl.BIO_meth_set_ctrl(method, bio_control);
-	}
-	bio = openssl.BIO_new(method);
 	if (bio) {
 		openssl.BIO_set_data(bio, tls);
 		openssl.BIO_set_init(bio, 1);

@@ -160,7 +160,7 @@ static struct tls_context *new_context(
 {
 	struct tls_context *context = calloc(1, sizeof(*context));
 
-	if (context)
+	if (context && tls_bio_define())
 		context->ssl = openssl.SSL_CTX_new(method());
 	if (context && context->ssl && set_up(context, options, wrong))
 		return context;
@@ -261,6 +261,18 @@ struct tls_context *tls_server(const struct tls_options *options, char *fingerpr
 		return context;
 	tls_context_free(context);
 	return NULL;
+}
+
+struct tls_context *tls_context_share(const struct tls_context *context)
+{
+	struct tls_context *shared = calloc(1, sizeof(*shared));
+
+	if (!shared)
+		return NULL;
+	shared->is_server = context->is_server;
+	shared->ssl = context->ssl;
+	openssl.SSL_CTX_up_ref(shared->ssl);
+	return shared;
 }
 
 void tls_context_free(struct tls_context *context)

@@ -18,6 +18,9 @@ struct tls_context {
 	size_t alpn_length;
 };
 
+/* Define the kind of BIO that every stream has, before there are threads; false without memory. */
+bool tls_bio_define(void);
+
 /* The reason that OpenSSL gives first for what has just failed. Valid until the next call. */
 const char *openssl_reason(void);
 

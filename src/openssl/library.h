@@ -14,7 +14,7 @@
 
 /* clang-format off */
 #define OPENSSL_LIBSSL(X) \
-	X(SSL_CTX_check_private_key) X(SSL_CTX_ctrl) X(SSL_CTX_free) \
+	X(SSL_CTX_check_private_key) X(SSL_CTX_ctrl) X(SSL_CTX_free) X(SSL_CTX_up_ref) \
 	X(SSL_CTX_load_verify_dir) X(SSL_CTX_load_verify_file) X(SSL_CTX_new) \
 	X(SSL_CTX_set_alpn_protos) X(SSL_CTX_set_alpn_select_cb) \
 	X(SSL_CTX_set_client_CA_list) X(SSL_CTX_set_default_verify_paths) \
