@@ -147,10 +147,11 @@ echo_at() {
 	equal "$status $(tail -1 busy)" "0 10"
 }
 
-@test "-m 2: the third is served only once one leaves, and nothing is lost" {
+# The third of those who come to a server with -m 2 and the given options.
+third_waits() {
 	mkfifo feed
 	exec 4<>feed
-	server -m 2 -v 127.0.0.1 0 2>err
+	server -m 2 -v "$@" 127.0.0.1 0 2>err
 	begin connect 127.0.0.1 "$port" <feed >got1
 	local first=$pid
 	begin connect -d 127.0.0.1 "$port" >got2
@@ -166,6 +167,14 @@ echo_at() {
 	status_of "$third"
 	equal $status 0
 	cmp data got3
+}
+
+@test "-m 2: the third is served only once one leaves, and nothing is lost" {
+	third_waits
+}
+
+@test "-m 2 counts the clients of all threads" {
+	third_waits --threads=3
 }
 
 @test "-w ends with 3 when nobody comes, and has no say once somebody came" {

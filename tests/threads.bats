@@ -93,26 +93,6 @@ spread() {
 	done
 }
 
-@test "-m 2 counts the clients of all threads" {
-	mkfifo feed
-	exec 4<>feed
-	server echo --threads=3 -m 2 -v 2>err
-	begin connect 127.0.0.1 "$port" <feed >got1
-	local first=$pid
-	begin connect -d 127.0.0.1 "$port" >got2
-	eventually lines_with 2 accepted err
-	head -c 500000 /dev/urandom >data
-	begin connect 127.0.0.1 "$port" <data >got3
-	local third=$pid
-	echo hello >&4
-	eventually grep -q hello got1
-	lines_with 2 accepted err
-	[ ! -s got3 ]
-	kill "$first"
-	ended "$third" 0
-	cmp data got3
-}
-
 @test "-m counts those whose TLS handshake fails out again" {
 	needs_tls
 	local i
