@@ -99,7 +99,7 @@ $(W)/give.exe: tests/wine/give.c Makefile
 	$(Q)mkdir -p $(W)
 	$(call say,CC) $(MINGW)-gcc $(WINDOWS_CPPFLAGS) $(WINDOWS_CFLAGS) -static -o $@ $<
 
-windows-test-programs: $(W)/muxcat.exe $(B)/one_byte.so $(W)/handles_only.so $(W)/give.exe $(B)/loads/round_trips
+windows-test-programs: $(W)/muxcat.exe $(B)/muxcat $(B)/one_byte.so $(W)/handles_only.so $(W)/give.exe $(B)/loads/round_trips
 
 $(B)/one_byte.so: tests/one_byte.c $(B)/flags
 	$(call say,CC) $(CC) -std=c11 -O2 $(WARNINGS) -shared -fPIC -o $@ $< -ldl
