@@ -1,3 +1,4 @@
+#include "cmd_echo.h"
 #include "cmd_worker.h"
 
 #include <errno.h>
@@ -8,15 +9,6 @@ struct echo {
 	struct server server;
 	struct list_link *clients; /* of struct client */
 	size_t served;             /* clients so far */
-	/*
-	 * a datagram server keeps no clients: each datagram goes back before the next is received
-	 */
-	struct mux_io datagrams;
-	struct mux_op recv_op;
-	struct mux_op send_op;
-	struct os_address peer;
-	struct os_address bound;
-	struct socket_file file;
 };
 
 struct client {
@@ -25,8 +17,6 @@ struct client {
 	struct list_link link;
 	bool leaving;
 };
-
-/* ---- streams ---- */
 
 static void client_closed(struct connection *connection)
 {
@@ -107,78 +97,10 @@ static void arrived(struct server *server, const struct transport *arrival)
 	stream_recv(client->connection.stream, received);
 }
 
-/* ---- datagrams ---- */
-
-static void datagram_received(struct mux_op *op, ssize_t n);
-
-static void datagram_sent(struct mux_op *op, ssize_t result)
-{
-	struct echo *echo = container_of(op, struct echo, send_op);
-
-	/* one that cannot be sent, or whose receiver is full, is lost as datagrams are */
-	if (result == -ECANCELED)
-		return;
-	if (echo->cmd.stopping)
-		mux_close(&echo->datagrams, NULL);
-	else
-		mux_recvfrom(&echo->datagrams, &echo->recv_op, &echo->peer, datagram_received);
-}
-
-static void datagram_received(struct mux_op *op, ssize_t n)
-{
-	struct echo *echo = container_of(op, struct echo, recv_op);
-	char text[ADDRESS_TEXT];
-
-	if (n == -ECANCELED)
-		return;
-	cmd_somebody_came(&echo->cmd);
-	if (n == -EMSGSIZE)
-		report_warning("recv %s: a datagram of over 64 KiB is dropped",
-			address_socket_text(&echo->peer, text));
-	if (n < 0 && !datagram_error_passes((int)n)) {
-		report_error("recv: %s", os_error((int)n));
-		cmd_fail(&echo->cmd, CMD_ERROR);
-		return;
-	}
-	if (n < 0 || echo->cmd.options->discard || !echo->peer.length)
-		mux_recvfrom(&echo->datagrams, op, &echo->peer, datagram_received);
-	else
-		mux_sendto(&echo->datagrams, &echo->send_op, op->buf, op->data, (size_t)n,
-			&echo->peer, datagram_sent);
-}
-
-static bool serve_datagrams(struct echo *echo)
-{
-	const struct options *options = echo->cmd.options;
-	mux_fd fd = datagram_bind(&options->address, &options->socket, &echo->bound, &echo->file);
-	int error = fd < 0 ? fd : mux_attach(echo->cmd.mux, &echo->datagrams, fd, OS_SOCKET);
-
-	if (error) {
-		cmd_listen_failed(&echo->cmd, error);
-		socket_file_remove(&echo->file);
-		if (fd >= 0)
-			os_close(fd, OS_SOCKET);
-		return false;
-	}
-	mux_recvfrom(&echo->datagrams, &echo->recv_op, &echo->peer, datagram_received);
-	if (cmd_announce(&echo->cmd, &echo->bound))
-		return true;
-	cmd_fail(&echo->cmd, CMD_ERROR);
-	return false;
-}
-
-/* ---- the command ---- */
-
 static void stop(struct cmd *cmd)
 {
 	struct echo *echo = container_of(cmd, struct echo, cmd);
 
-	if (address_is_datagram(&cmd->options->address)) {
-		socket_file_remove(&echo->file);
-		if (!echo->datagrams.writing)
-			mux_close(&echo->datagrams, NULL);
-		return;
-	}
 	server_close(&echo->server);
 	if (cmd->options->threads > 1)
 		report_event(2, "a thread has served %llu connections",
@@ -196,7 +118,7 @@ static void stop(struct cmd *cmd)
 }
 
 /* As many as there are threads, the first of them the main one's. */
-static void serve_streams(struct echo *echoes)
+static void serve(struct echo *echoes)
 {
 	struct cmd *main = &echoes->cmd;
 	struct server *first = &echoes->server;
@@ -212,9 +134,12 @@ static void serve_streams(struct echo *echoes)
 
 int cmd_echo(const struct options *options)
 {
-	struct echo *echoes = calloc(options->threads, sizeof(*echoes));
+	struct echo *echoes;
 	int status;
 
+	if (address_is_datagram(&options->address))
+		return cmd_echo_datagrams(options);
+	echoes = calloc(options->threads, sizeof(*echoes));
 	if (!echoes) {
 		report_error("out of memory");
 		return CMD_ERROR;
@@ -225,10 +150,7 @@ int cmd_echo(const struct options *options)
 	}
 	status = cmd_open(&echoes->cmd, options, stop);
 	if (!status) {
-		if (address_is_datagram(&options->address))
-			serve_datagrams(echoes);
-		else
-			serve_streams(echoes);
+		serve(echoes);
 		status = cmd_run(&echoes->cmd);
 	}
 	free(echoes);

@@ -72,9 +72,11 @@ enum mux_op_kind {
 	MUX_ACCEPT,
 	MUX_CONNECT,
 	MUX_RECV,
-	MUX_SEND,
 	MUX_RECVFROM,
+	MUX_RECV_DATAGRAMS,
+	MUX_SEND, /* from here on they hold a buffer */
 	MUX_SENDTO,
+	MUX_SEND_DATAGRAMS,
 };
 
 /*
@@ -85,15 +87,19 @@ enum mux_op_kind {
 struct mux_op {
 	struct mux_buf *buf;       /* recv: lent for the callback; send: held until it */
 	const unsigned char *data; /* the bytes received, or to send */
-	size_t moved;              /* send: bytes gone so far, for whoever watches progress */
-	mux_fd accepted;           /* accept: the new descriptor, the callback's to keep or close */
-	struct os_address *address; /* accept, recvfrom: the caller's room for the peer (may be
-	                               NULL); connect, sendto: the target, kept till the end */
+	size_t moved;    /* send: bytes (or datagrams) gone so far, for whoever watches progress */
+	mux_fd accepted; /* accept: the new descriptor, the callback's to keep or close */
+	union {
+		struct os_address
+			*address; /* accept, recvfrom: the caller's room for the peer (may be
+					       NULL); connect, sendto: the target, kept till the end */
+		struct os_datagram *datagrams;
+	};
 	/* ---- */
 	struct mux_io *io;
 	mux_done *done;
 	struct mux_op *next;
-	size_t length;
+	size_t length; /* bytes, or datagrams */
 	ssize_t result;
 	enum mux_op_kind kind;
 	bool outstanding; /* submitted, and its callback has not begun */
@@ -212,6 +218,16 @@ void mux_send(struct mux_io *io, struct mux_op *op, struct mux_buf *buf, const u
 void mux_recvfrom(struct mux_io *io, struct mux_op *op, struct os_address *from, mux_done *done);
 void mux_sendto(struct mux_io *io, struct mux_op *op, struct mux_buf *buf,
 	const unsigned char *data, size_t length, struct os_address *to, mux_done *done);
+
+/*
+ * Several datagrams at a time, by fewer system calls: `count` is OS_DATAGRAMS at most. Received, the
+ * result is how many have come. Sent, it is `count`, and what could not be sent is lost. `datagrams` and
+ * their data are the caller's, and are kept until the callback; those to be sent lie in `buf`.
+ */
+void mux_recv_datagrams(struct mux_io *io, struct mux_op *op, struct os_datagram *datagrams,
+	size_t count, mux_done *done);
+void mux_send_datagrams(struct mux_io *io, struct mux_op *op, struct mux_buf *buf,
+	struct os_datagram *datagrams, size_t count, mux_done *done);
 
 /*
  * Ask for op's end: it still calls back, with -ECANCELED or, if it was quicker, its result. Nothing

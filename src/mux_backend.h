@@ -34,6 +34,10 @@ struct mux_calls {
 	ssize_t (*read)(struct mux_io *io, void *into, size_t size);
 	ssize_t (*recvfrom)(struct mux_io *io, void *into, size_t size, struct os_address *from);
 
+	/* As op says; NULL: one by one, by the others. How many, at least one, or a negative errno. */
+	ssize_t (*recv_datagrams)(struct mux_io *io, const struct mux_op *op);
+	ssize_t (*send_datagrams)(struct mux_io *io, const struct mux_op *op);
+
 	/* From op->data + op->moved on; a call that goes on takes its own reference to op->buf. */
 	ssize_t (*write)(struct mux_io *io, const struct mux_op *op);
 	ssize_t (*sendto)(struct mux_io *io, const struct mux_op *op);

@@ -1,4 +1,4 @@
-/* The inside of a loop, for mux.c, mux_op.c, mux_timer.c, mux_post.c and mux_pump.c only. */
+/* The inside of a loop, for mux.c, mux_op.c, mux_timer.c, mux_post.c, mux_ready.c and mux_pump.c only. */
 #ifndef MUXCAT_MUX_LOOP_H
 #define MUXCAT_MUX_LOOP_H
 

@@ -43,8 +43,7 @@ void mux_deliver(struct mux *mux)
 	struct mux_op *op;
 
 	while ((op = mux->completed)) {
-		bool holds = op->kind == MUX_SEND || op->kind == MUX_SENDTO;
-		struct mux_buf *held = holds ? op->buf : NULL;
+		struct mux_buf *held = op->kind >= MUX_SEND ? op->buf : NULL;
 
 		mux->completed = op->next;
 		if (!mux->completed)
@@ -55,68 +54,9 @@ void mux_deliver(struct mux *mux)
 	}
 }
 
-/* ---- the calls of a handle that a readiness backend watches ---- */
-
-static int ready_want(struct mux_io *io, unsigned interest)
-{
-	return io->mux->backend->want(io->mux->state, io, interest);
-}
-
-static void ready_close(struct mux_io *io)
-{
-	os_close(io->fd, io->kind);
-}
-
-static mux_fd ready_accept(struct mux_io *io, struct os_address *peer)
-{
-	return os_accept(io->fd, peer);
-}
-
-static int ready_connect(struct mux_io *io, const struct os_address *to)
-{
-	return os_connect(io->fd, to);
-}
-
-static int ready_connect_result(struct mux_io *io)
-{
-	return os_connect_result(io->fd);
-}
-
-static ssize_t ready_read(struct mux_io *io, void *into, size_t size)
-{
-	return os_read(io->fd, io->kind, into, size);
-}
-
-static ssize_t ready_write(struct mux_io *io, const struct mux_op *op)
-{
-	return os_write(io->fd, io->kind, op->data + op->moved, op->length - op->moved);
-}
-
-static ssize_t ready_recvfrom(struct mux_io *io, void *into, size_t size, struct os_address *from)
-{
-	return os_recvfrom(io->fd, into, size, from);
-}
-
-static ssize_t ready_sendto(struct mux_io *io, const struct mux_op *op)
-{
-	return os_sendto(io->fd, op->data, op->length, op->address);
-}
-
-const struct mux_calls mux_ready_calls = {
-	.want = ready_want,
-	.close = ready_close,
-	.accept = ready_accept,
-	.connect = ready_connect,
-	.connect_result = ready_connect_result,
-	.read = ready_read,
-	.write = ready_write,
-	.recvfrom = ready_recvfrom,
-	.sendto = ready_sendto,
-};
-
 /* ---- submitting ---- */
 
-static void submit(struct mux_io *io, struct mux_op *op, enum mux_op_kind kind,
+static inline void submit(struct mux_io *io, struct mux_op *op, enum mux_op_kind kind,
 	struct os_address *address, mux_done *done)
 {
 	assert(!io->closing && !op->outstanding);
@@ -130,7 +70,7 @@ static void submit(struct mux_io *io, struct mux_op *op, enum mux_op_kind kind,
 	op->moved = 0;
 }
 
-static void submit_reading(struct mux_io *io, struct mux_op *op, enum mux_op_kind kind,
+static inline void submit_reading(struct mux_io *io, struct mux_op *op, enum mux_op_kind kind,
 	struct os_address *address, mux_done *done)
 {
 	assert(!io->reading);
@@ -142,7 +82,7 @@ static void submit_reading(struct mux_io *io, struct mux_op *op, enum mux_op_kin
 		mux_mark_changed(io);
 }
 
-static void submit_writing(struct mux_io *io, struct mux_op *op, enum mux_op_kind kind,
+static inline void submit_writing(struct mux_io *io, struct mux_op *op, enum mux_op_kind kind,
 	struct os_address *address, mux_done *done)
 {
 	assert(!io->writing);
@@ -223,12 +163,17 @@ static void try_send(struct mux_op *op)
 		op, op->buf->pages ? with_pages(op, (ssize_t)op->length) : (ssize_t)op->length);
 }
 
+/* No event tells when a Unix peer has room again, but of the one that the socket is connected to. */
+static bool is_told_of_room(const struct os_address *to)
+{
+	return !to || to->u.any.sa_family != AF_UNIX;
+}
+
 static void try_sendto(struct mux_op *op)
 {
 	ssize_t n = op->io->calls->sendto(op->io, op);
 
-	/* no event tells when a Unix peer has room again, but of the one it is connected to */
-	if (n == -EAGAIN && !(op->address && op->address->u.any.sa_family == AF_UNIX))
+	if (n == -EAGAIN && is_told_of_room(op->address))
 		return;
 	if (n >= 0) {
 		op->moved = (size_t)n;
@@ -272,6 +217,55 @@ void mux_sendto(struct mux_io *io, struct mux_op *op, struct mux_buf *buf,
 	try_sendto(op);
 	if (io->writing == op)
 		keep_little(op);
+}
+
+void mux_recv_datagrams(struct mux_io *io, struct mux_op *op, struct os_datagram *datagrams,
+	size_t count, mux_done *done)
+{
+	submit_reading(io, op, MUX_RECV_DATAGRAMS, NULL, done);
+	op->datagrams = datagrams;
+	op->length = count;
+}
+
+/* The next of them, where each has a call of its own. */
+static ssize_t send_next(const struct mux_op *op)
+{
+	struct os_datagram *datagram = op->datagrams + op->moved;
+	struct mux_op one = *op;
+	ssize_t n;
+
+	one.data = datagram->data;
+	one.length = (size_t)datagram->length;
+	one.address = &datagram->peer;
+	n = op->io->calls->sendto(op->io, &one);
+	return n < 0 ? n : 1;
+}
+
+static void try_send_datagrams(struct mux_op *op)
+{
+	struct mux_io *io = op->io;
+
+	while (op->moved < op->length) {
+		ssize_t n = io->calls->send_datagrams ? io->calls->send_datagrams(io, op)
+						      : send_next(op);
+
+		if (n == -EAGAIN && is_told_of_room(&op->datagrams[op->moved].peer))
+			return;
+		if (n > 0)
+			io->moved_at = io->mux->now;
+		op->moved += n > 0 ? (size_t)n : 1;
+	}
+	mux_complete(op, (ssize_t)op->length);
+}
+
+void mux_send_datagrams(struct mux_io *io, struct mux_op *op, struct mux_buf *buf,
+	struct os_datagram *datagrams, size_t count, mux_done *done)
+{
+	submit_writing(io, op, MUX_SEND_DATAGRAMS, NULL, done);
+	op->buf = mux_buf_ref(buf);
+	op->datagrams = datagrams;
+	op->length = count;
+	try_send_datagrams(op);
 }
 
 void mux_fail(struct mux_op *op, int error)
@@ -401,19 +395,60 @@ static bool receive_once(struct mux_io *io)
 }
 
 /*
- * Datagrams: where they come faster than one turn takes them, the handle is not watched meanwhile.
- * With a watcher the kernel would call epoll back for every one that comes or has been sent.
+ * Datagrams that come faster than one turn takes them: the handle is not watched meanwhile. With a
+ * watcher the kernel would call epoll back for every one that comes or has been sent.
  */
-static void receive_some(struct mux_io *io)
+static void leave_unwatched(struct mux_io *io)
 {
-	for (int budget = EVENT_BUDGET; budget && io->reading; budget--)
-		if (!receive_once(io))
-			return;
 	if (!io->reading || io->one_shot)
 		return;
 	io->ready |= MUX_READ;
 	mux_mark_runnable(io);
 	mux_mark_changed(io);
+}
+
+static void receive_some(struct mux_io *io)
+{
+	for (int budget = EVENT_BUDGET; budget && io->reading; budget--)
+		if (!receive_once(io))
+			return;
+	leave_unwatched(io);
+}
+
+static ssize_t receive_next(const struct mux_op *op)
+{
+	struct os_datagram *into = op->datagrams;
+
+	into->length = op->io->calls->recvfrom(op->io, into->data, into->size, &into->peer);
+	return into->length < 0 && into->length != -EMSGSIZE ? into->length : 1;
+}
+
+/* False when no more are there, or it will be told of them. */
+static bool receive_batch(struct mux_io *io)
+{
+	struct mux_op *op = io->reading;
+	size_t room = op->length;
+	ssize_t n =
+		io->calls->recv_datagrams ? io->calls->recv_datagrams(io, op) : receive_next(op);
+	bool all = n < (ssize_t)room && !io->edge;
+
+	if (n == -EAGAIN || all)
+		drained(io);
+	if (n == -EAGAIN)
+		return false;
+	if (n > 0)
+		io->moved_at = io->mux->now;
+	mux_complete(op, n);
+	mux_deliver(io->mux);
+	return !all;
+}
+
+static void receive_batches(struct mux_io *io)
+{
+	for (int budget = EVENT_BUDGET; budget > 0 && io->reading; budget -= OS_DATAGRAMS)
+		if (!receive_batch(io))
+			return;
+	leave_unwatched(io);
 }
 
 static void readable(struct mux_io *io)
@@ -428,6 +463,9 @@ static void readable(struct mux_io *io)
 		break;
 	case MUX_RECV:
 		receive_once(io);
+		break;
+	case MUX_RECV_DATAGRAMS:
+		receive_batches(io);
 		break;
 	default:
 		receive_some(io);
@@ -445,6 +483,9 @@ static void writable(struct mux_io *io)
 		break;
 	case MUX_SEND:
 		try_send(op);
+		break;
+	case MUX_SEND_DATAGRAMS:
+		try_send_datagrams(op);
 		break;
 	default:
 		try_sendto(op);

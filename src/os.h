@@ -99,6 +99,25 @@ ssize_t os_recvfrom(mux_fd fd, void *into, size_t size, struct os_address *from)
 ssize_t os_sendto(mux_fd fd, const void *data, size_t length, const struct os_address *to);
 
 /*
+ * One of several datagrams: `length` bytes at `data`, which has room for `size`, from or to `peer`. A
+ * length of -EMSGSIZE: it was longer than that.
+ */
+struct os_datagram {
+	struct os_address peer;
+	unsigned char *data;
+	size_t size;
+	ssize_t length;
+};
+
+/*
+ * Receive up to `count`, of OS_DATAGRAMS at most, or send so many, by one call where the system has it
+ * (recvmmsg(2)). How many, at least one; or a negative errno, which is the first's.
+ */
+enum { OS_DATAGRAMS = 16 };
+ssize_t os_recv_datagrams(mux_fd fd, struct os_datagram *into, size_t count);
+ssize_t os_send_datagrams(mux_fd fd, const struct os_datagram *from, size_t count);
+
+/*
  * Accept one connection; returns the new descriptor, which is non-blocking and close-on-exec.
  * Errors that belong to the connection and not to the listener (accept(2), "Error handling") are
  * returned as -ECONNABORTED.

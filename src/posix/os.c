@@ -219,6 +219,54 @@ ssize_t os_sendto(mux_fd fd, const void *data, size_t length, const struct os_ad
 	return n < 0 ? failure() : n;
 }
 
+static void describe(
+	struct mmsghdr *message, struct iovec *bytes, const struct os_datagram *datagram)
+{
+	bytes->iov_base = datagram->data;
+	*message = (struct mmsghdr){ .msg_hdr = { .msg_iov = bytes, .msg_iovlen = 1 } };
+	message->msg_hdr.msg_name = (void *)&datagram->peer.u;
+}
+
+ssize_t os_recv_datagrams(mux_fd fd, struct os_datagram *into, size_t count)
+{
+	struct mmsghdr messages[OS_DATAGRAMS];
+	struct iovec room[OS_DATAGRAMS];
+	int n;
+
+	for (size_t i = 0; i < count; i++) {
+		describe(&messages[i], &room[i], &into[i]);
+		room[i].iov_len = into[i].size;
+		messages[i].msg_hdr.msg_namelen = sizeof(into[i].peer.u);
+	}
+	do {
+		n = recvmmsg(fd, messages, (unsigned)count, MSG_DONTWAIT | MSG_TRUNC, NULL);
+	} while (n < 0 && errno == EINTR);
+	for (int i = 0; i < n; i++) {
+		size_t length = messages[i].msg_len; /* MSG_TRUNC: that which it had */
+
+		into[i].peer.length = messages[i].msg_hdr.msg_namelen;
+		into[i].length = length > into[i].size ? -EMSGSIZE : (ssize_t)length;
+	}
+	return n < 0 ? failure() : n;
+}
+
+ssize_t os_send_datagrams(mux_fd fd, const struct os_datagram *from, size_t count)
+{
+	struct mmsghdr messages[OS_DATAGRAMS];
+	struct iovec bytes[OS_DATAGRAMS];
+	int n;
+
+	for (size_t i = 0; i < count; i++) {
+		describe(&messages[i], &bytes[i], &from[i]);
+		bytes[i].iov_len = (size_t)from[i].length;
+		messages[i].msg_hdr.msg_namelen = from[i].peer.length;
+	}
+	do {
+		n = sendmmsg(fd, messages, (unsigned)count, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? failure() : n;
+}
+
 mux_fd os_accept(mux_fd fd, struct os_address *peer)
 {
 	struct os_address unused;

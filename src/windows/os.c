@@ -181,6 +181,21 @@ ssize_t os_sendto(mux_fd fd, const void *data, size_t length, const struct os_ad
 	return n < 0 ? os_socket_error() : n;
 }
 
+ssize_t os_recv_datagrams(mux_fd fd, struct os_datagram *into, size_t count)
+{
+	(void)count;
+	into->length = os_recvfrom(fd, into->data, into->size, &into->peer);
+	return into->length < 0 && into->length != -EMSGSIZE ? into->length : 1;
+}
+
+ssize_t os_send_datagrams(mux_fd fd, const struct os_datagram *from, size_t count)
+{
+	ssize_t n = os_sendto(fd, from->data, (size_t)from->length, &from->peer);
+
+	(void)count;
+	return n < 0 ? n : 1;
+}
+
 mux_fd os_accept(mux_fd fd, struct os_address *peer)
 {
 	struct os_address unused;
