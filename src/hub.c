@@ -456,6 +456,8 @@ int hub_publish(struct hub *hub, struct mux_buf *buf, const unsigned char *data,
 	list_each(link, hub->subscribers) {
 		struct hub_subscriber *s = subscriber_of(link);
 
+		if (link_next)
+			stream_expect(subscriber_of(link_next)->stream);
 		pump(s);
 		set_lagging(s, lag_of(s) >= hub->policy.queue);
 	}

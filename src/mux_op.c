@@ -27,11 +27,14 @@ void mux_complete(struct mux_op *op, ssize_t result)
 	struct mux_io *io = op->io;
 
 	assert(op == io->reading || op == io->writing);
-	if (op == io->reading)
+	if (op == io->reading) {
 		io->reading = NULL;
-	else
+		mux_mark_changed(io);
+	} else {
 		io->writing = NULL;
-	mux_mark_changed(io);
+		if ((io->wanted & MUX_WRITE) && !io->edge)
+			mux_mark_changed(io);
+	}
 	op->result = result;
 	op->next = NULL;
 	*io->mux->completed_tail = op;
@@ -88,7 +91,6 @@ static inline void submit_writing(struct mux_io *io, struct mux_op *op, enum mux
 	assert(!io->writing);
 	submit(io, op, kind, address, done);
 	io->writing = op;
-	mux_mark_changed(io);
 }
 
 void mux_accept(struct mux_io *io, struct mux_op *op, struct os_address *peer, mux_done *done)
@@ -117,7 +119,9 @@ void mux_connect(struct mux_io *io, struct mux_op *op, struct os_address *to, mu
 
 	int error = io->calls->connect(io, to);
 
-	if (error != -EINPROGRESS)
+	if (error == -EINPROGRESS)
+		mux_mark_changed(io);
+	else
 		mux_complete(op, error);
 }
 
@@ -182,11 +186,12 @@ static void try_sendto(struct mux_op *op)
 	mux_complete(op, n);
 }
 
-/* What could not be sent at once keeps little of a big buffer: it may wait for long. */
-static void keep_little(struct mux_op *op)
+/* What could not be sent at once may wait for long: it keeps little of a big buffer. */
+static void park(struct mux_op *op)
 {
 	struct mux_buf *buf = op->buf;
 
+	mux_mark_changed(op->io);
 	op->buf = mux_buf_keep(buf, &op->data, op->length);
 	if (op->buf)
 		mux_buf_unref(buf);
@@ -204,7 +209,7 @@ void mux_send(struct mux_io *io, struct mux_op *op, struct mux_buf *buf, const u
 	if (io->kind != OS_SHARED)
 		try_send(op);
 	if (io->writing == op)
-		keep_little(op);
+		park(op);
 }
 
 void mux_sendto(struct mux_io *io, struct mux_op *op, struct mux_buf *buf,
@@ -216,7 +221,7 @@ void mux_sendto(struct mux_io *io, struct mux_op *op, struct mux_buf *buf,
 	op->buf = mux_buf_ref(buf);
 	try_sendto(op);
 	if (io->writing == op)
-		keep_little(op);
+		park(op);
 }
 
 void mux_recv_datagrams(struct mux_io *io, struct mux_op *op, struct os_datagram *datagrams,
@@ -266,6 +271,8 @@ void mux_send_datagrams(struct mux_io *io, struct mux_op *op, struct mux_buf *bu
 	op->datagrams = datagrams;
 	op->length = count;
 	try_send_datagrams(op);
+	if (io->writing == op)
+		mux_mark_changed(io);
 }
 
 void mux_fail(struct mux_op *op, int error)

@@ -290,6 +290,14 @@ bool stream_input_is_terminal(void)
 
 /* ---- every kind ---- */
 
+void stream_expect(const struct stream *stream)
+{
+	enum { LINE = 64 };
+
+	for (size_t i = 0; i < sizeof(struct handle_stream); i += LINE)
+		__builtin_prefetch((const char *)stream + i, 1);
+}
+
 void stream_recv(struct stream *stream, stream_received *received)
 {
 	assert(!stream->receiving);

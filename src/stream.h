@@ -113,6 +113,12 @@ int stream_open_stdio(struct mux *mux, struct stdio_stream *stdio);
 
 void stream_recv(struct stream *stream, stream_received *received);
 
+/*
+ * Of many streams, this is sent to next: begins to bring it into the processor's cache, where thousands
+ * have no place. Any stream; nothing changes.
+ */
+void stream_expect(const struct stream *stream);
+
 /* What is received from `from` only goes to `to`: mux_in_bulk, where that may be. */
 void stream_recv_for(struct stream *from, struct stream *to);
 
