@@ -108,9 +108,27 @@ $(B)/ref/%: bench/ref/%.c $(B)/flags
 	$(Q)mkdir -p $(@D)
 	$(call say,CC) $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(if $(filter uv_%,$(@F)),-luv)
 
+# The core and what stands on it, over a system of tests/sim.
+SIM_CORE := mux mux_op mux_ready mux_timer mux_buf mux_post mux_pump stream relay hub
+SIM_OBJECTS := $(patsubst %,$(B)/sim/%.o,$(SIM_CORE) $(notdir $(basename $(wildcard tests/sim/*.c))))
+SIM_WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
+
+$(B)/sim/%.o: src/%.c $(B)/flags
+	$(Q)mkdir -p $(@D)
+	$(call say,CC) $(CC) -Itests/sim $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/sim/%.o: tests/sim/%.c $(B)/flags
+	$(Q)mkdir -p $(@D)
+	$(call say,CC) $(CC) -Itests/sim $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/sim/sim: $(SIM_OBJECTS)
+	$(call say,LD) $(CC) $(LDFLAGS) $(SIM_WRAP) -o $@ $^ -pthread
+
+-include $(SIM_OBJECTS:.o=.d)
+
 bench-programs: $(B)/muxcat $(patsubst bench/%.c,$(B)/%,$(wildcard bench/ref/*.c bench/loads/*.c))
 
-test-programs: $(B)/muxcat $(B)/loads/round_trips $(B)/one_byte.so $(UNIT)
+test-programs: $(B)/muxcat $(B)/loads/round_trips $(B)/one_byte.so $(B)/sim/sim $(UNIT)
 
 check: ; $(Q)scripts/deps.sh check && scripts/check.sh
 check-long: ; $(Q)scripts/deps.sh check && LONG=7200 TESTS=tls scripts/check.sh
@@ -120,6 +138,7 @@ check-windows: ; $(Q)scripts/deps.sh check && scripts/check.sh windows
 asan: ; $(Q)scripts/deps.sh check && scripts/check.sh asan
 tsan: ; $(Q)scripts/deps.sh check && scripts/check.sh tsan
 bench: ; $(Q)scripts/deps.sh bench && $(MAKE) --no-print-directory bench-programs && BUILD=$(abspath $(B)) bench/bench.py
+sim: $(B)/sim/sim ; $(Q)scripts/sim.sh $< $(SEED)
 fuzz: ; $(Q)scripts/deps.sh check && scripts/fuzz.sh
 lint: ; $(Q)scripts/deps.sh lint && scripts/lint.sh
 
@@ -142,5 +161,5 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all windows test-programs bench-programs windows-test-programs check check-long check-no-tls check-windows asan tsan fuzz bench lint quickstart install uninstall clean force
+.PHONY: all windows test-programs bench-programs windows-test-programs check check-long check-no-tls check-windows asan tsan sim fuzz bench lint quickstart install uninstall clean force
 .DELETE_ON_ERROR:

@@ -109,7 +109,7 @@ run_backends() {
 }
 export -f run_file results_of
 
-for test in "$B"/test_*; do
+for test in "$B"/test_* "$B"/sim/sim; do
 	case $kind in no-tls | windows) break ;; esac
 	[ -x "$test" ] && [ ! -d "$test" ] || continue
 	case $test in *.*) continue ;; esac

@@ -1,0 +1,20 @@
+/*
+ * A system that does not exist, for os.h: os.c and mux_sim.c are its calls and its event mechanism, and
+ * sockets.c what is at their other ends. The types are those of the system that it runs on.
+ */
+#ifndef MUXCAT_OS_SYSTEM_H
+#define MUXCAT_OS_SYSTEM_H
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+typedef int mux_fd;
+
+extern const struct mux_backend mux_sim;
+#define MUX_BACKENDS &mux_sim
+
+#endif

@@ -1,0 +1,158 @@
+/* sim [SEED COUNT]: runs so many seeds, 4,000 if none are given, and tells of the first that fails (TAP). */
+#include "sim.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct sim_faults sim_faults;
+size_t sim_blocks;
+
+static uint64_t state;
+static uint64_t seed;
+static const char *scenario;
+
+/* ---- chance: xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators") ---- */
+
+static uint64_t next(void)
+{
+	state ^= state >> 12;
+	state ^= state << 25;
+	state ^= state >> 27;
+	return state * 0x2545f4914f6cdd1d;
+}
+
+void sim_seed(uint64_t number)
+{
+	state = (number + 1) * 0x9e3779b97f4a7c15;
+	for (int i = 0; i < 4; i++)
+		next();
+}
+
+uint64_t sim_below(uint64_t limit)
+{
+	return (next() >> 16) % limit;
+}
+
+bool sim_one_in(uint64_t n)
+{
+	return sim_below(n) == 0;
+}
+
+uint64_t sim_some(uint64_t limit)
+{
+	uint64_t most = 1;
+
+	while (most < limit && !sim_one_in(12))
+		most *= 2;
+	return 1 + sim_below(most < limit ? most : limit);
+}
+
+/* ---- memory: --wrap of ld(1) ---- */
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *block, size_t size);
+void __real_free(void *block);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *block, size_t size);
+void __wrap_free(void *block);
+
+static bool is_out_of_memory(void)
+{
+	return sim_faults.memory && sim_one_in(50);
+}
+
+static void *counted(void *block)
+{
+	if (block)
+		sim_blocks++;
+	return block;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return is_out_of_memory() ? NULL : counted(__real_malloc(size));
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+	return is_out_of_memory() ? NULL : counted(__real_calloc(count, size));
+}
+
+void *__wrap_realloc(void *block, size_t size)
+{
+	/* does not fail: the heap of timers grows so, and the program ends if it cannot */
+	return block ? __real_realloc(block, size) : counted(__real_realloc(block, size));
+}
+
+void __wrap_free(void *block)
+{
+	if (block)
+		sim_blocks--;
+	__real_free(block);
+}
+
+/* ---- the runs ---- */
+
+void sim_fail(const char *format, ...)
+{
+	va_list arguments;
+
+	char what[200];
+
+	va_start(arguments, format);
+	vsnprintf(what, sizeof(what), format, arguments);
+	va_end(arguments);
+	printf("not ok 1 - seed %llu, %s: %s\n# make sim SEED=%llu\n", (unsigned long long)seed,
+		scenario, what, (unsigned long long)seed);
+	fflush(stdout);
+	abort();
+}
+
+static const struct {
+	const char *name;
+	void (*run)(bool edge);
+} scenarios[] = {
+	{ "relay", sim_relay },
+	{ "relay, edge", sim_relay },
+	{ "hub", sim_hub },
+	{ "hub, edge", sim_hub },
+};
+
+enum { SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]) };
+
+static void run(void)
+{
+	size_t which = (size_t)(seed % SCENARIOS);
+	size_t before = sim_blocks;
+
+	sim_seed(seed);
+	sim_now = 1 + sim_below(1000);
+	sim_sockets_clear();
+	scenario = scenarios[which].name;
+	sim_faults = (struct sim_faults){ 0 };
+	if (sim_one_in(2)) {
+		sim_faults.reset = sim_one_in(2);
+		sim_faults.transfer = sim_one_in(2);
+		sim_faults.memory = sim_one_in(4);
+	}
+	sim_faults.jumps = sim_one_in(4);
+	scenarios[which].run(which % 2);
+	if (sim_blocks != before)
+		sim_fail("%zu blocks of memory are left", sim_blocks - before);
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
+	uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : 4000;
+
+	puts("1..1");
+	for (seed = first; seed - first < count; seed++)
+		run();
+	printf("ok 1 - %llu seeds from %llu on\n", (unsigned long long)count,
+		(unsigned long long)first);
+	return 0;
+}

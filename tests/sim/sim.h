@@ -1,0 +1,117 @@
+/*
+ * The simulation: everything that a system may do to a program, by the numbers of a seed. The same seed
+ * does the same again.
+ *
+ * A socket has a peer at its other end, which sends, reads, half-closes and resets when it pleases. What
+ * it sends can be told from any other bytes by their position, so nothing is lost, doubled or mixed
+ * unseen.
+ */
+#ifndef MUXCAT_SIM_H
+#define MUXCAT_SIM_H
+
+#include "mux_backend.h"
+
+/* ---- chance ---- */
+
+void sim_seed(uint64_t seed);
+uint64_t sim_below(uint64_t limit); /* 0 to limit - 1 */
+bool sim_one_in(uint64_t n);
+
+/* Small more often than big: 1 to limit. */
+uint64_t sim_some(uint64_t limit);
+
+/* Something is wrong: tells of the seed and ends the program. */
+_Noreturn void sim_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- what may happen ---- */
+
+struct sim_faults {
+	bool reset;    /* peers reset */
+	bool transfer; /* calls fail with the other errors that their manual pages name */
+	bool memory;   /* allocations fail */
+	bool jumps;    /* the program is not run for seconds */
+};
+extern struct sim_faults sim_faults;
+
+extern uint64_t sim_now; /* milliseconds */
+
+/* ---- sockets ---- */
+
+struct sim_socket;
+
+/* The program has sent these bytes, which are the next behind `position`. */
+typedef void sim_sent(
+	struct sim_socket *socket, uint64_t position, const unsigned char *data, size_t n);
+
+struct sim_socket {
+	void *owner;
+	sim_sent *sent; /* NULL: nobody looks */
+
+	/* what the peer sends: the caller sets these */
+	uint64_t source; /* names its bytes */
+	uint64_t to_send;
+	bool sends_end; /* and then its end; else it stays silent */
+	uint64_t arrived;
+	uint64_t received; /* by the program */
+	bool end_arrived;
+
+	/* what the program sends */
+	size_t room; /* in its send buffer */
+	uint64_t written;
+	uint64_t taken; /* by the peer, which has them for good */
+	bool shut;
+	bool end_taken;
+
+	bool open; /* the program's descriptor */
+	bool is_waker;
+	bool reset;       /* the connection is no more */
+	int error;        /* that the program has yet to be told, 0 none */
+	int told;         /* the first error that it was told */
+	bool told_broken; /* and EPIPE behind it */
+	bool lost;        /* the program has closed it so that the peer was reset */
+	bool linger_reset;
+	uint64_t acts_at; /* when the peer does something next, UINT64_MAX never */
+	unsigned sends_at_most, takes_at_most;
+
+	struct mux_io *io; /* that watches it, or NULL */
+	unsigned interest;
+	bool edge;
+	unsigned edges; /* not told yet */
+};
+
+void sim_sockets_clear(void);
+
+/* A new connection: its descriptor, and the socket to set up. */
+mux_fd sim_open(struct sim_socket **socket);
+struct sim_socket *sim_socket(mux_fd fd);
+
+/* The bytes that a source sends from a position on. */
+void sim_bytes(uint64_t source, uint64_t position, void *into, size_t n);
+
+/* For a `sent`: fails unless these are the bytes of `source` from `position` on. */
+void sim_expect(uint64_t source, uint64_t position, const unsigned char *data, size_t n);
+
+/* For mux_sim.c. What the socket is ready for; an edge for it. */
+unsigned sim_readiness(const struct sim_socket *socket);
+
+/* All peers whose time has come do something. When one does next: UINT64_MAX never. */
+void sim_act(void);
+uint64_t sim_next_act(void);
+
+/* After the loop: the peers take and send until none can any more. */
+void sim_act_to_the_end(void);
+
+/* The sockets that are watched, for the event mechanism: how many. */
+size_t sim_watched(struct sim_socket **into, size_t limit);
+
+enum { SIM_SOCKETS = 64 };
+
+/* Blocks of memory that have not been freed. */
+extern size_t sim_blocks;
+
+/* ---- scenarios: one run of a seed each ---- */
+
+void sim_relay(bool edge);
+void sim_hub(bool edge);
+
+#endif

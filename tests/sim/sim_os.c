@@ -1,0 +1,273 @@
+/* The calls of the simulated system. Nothing blocks, and everything may come in pieces. */
+#include "sim.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+uint64_t sim_now;
+
+/* What the program has done may be the peer's turn. */
+static void wake_peer(struct sim_socket *socket)
+{
+	if (!socket->reset && socket->acts_at == UINT64_MAX)
+		socket->acts_at = sim_now + sim_below(5);
+}
+
+/* An error that is told once, and the connection is at its end. */
+static int tell(struct sim_socket *socket, int error)
+{
+	socket->reset = true;
+	socket->error = 0;
+	socket->acts_at = UINT64_MAX;
+	socket->edges |= MUX_READ | MUX_WRITE;
+	if (!socket->told)
+		socket->told = error;
+	return error;
+}
+
+static bool fails(const struct sim_socket *socket)
+{
+	return sim_faults.transfer && !socket->is_waker && sim_one_in(500);
+}
+
+ssize_t os_read(mux_fd fd, enum os_kind kind, void *into, size_t size)
+{
+	static const int errors[] = { -ENOBUFS, -ENOMEM, -ETIMEDOUT };
+	struct sim_socket *socket = sim_socket(fd);
+	uint64_t here = socket->arrived - socket->received;
+	size_t n = here < size ? (size_t)here : size;
+
+	(void)kind;
+	if (fails(socket))
+		return tell(socket, errors[sim_below(3)]);
+	if (n) {
+		/* with an edge a short read means that nothing is left */
+		if (!socket->edge && sim_one_in(2))
+			n = 1 + (size_t)sim_below(n);
+		sim_bytes(socket->source, socket->received, into, n);
+		socket->received += n;
+		wake_peer(socket);
+		return (ssize_t)n;
+	}
+	if (socket->error)
+		return tell(socket, socket->error);
+	if (socket->end_arrived || socket->reset)
+		return 0;
+	return -EAGAIN;
+}
+
+ssize_t os_write(mux_fd fd, enum os_kind kind, const void *from, size_t length)
+{
+	static const int errors[] = { -ENOBUFS, -ENOMEM, -ETIMEDOUT };
+	struct sim_socket *socket = sim_socket(fd);
+	size_t room = socket->room - (size_t)(socket->written - socket->taken);
+	size_t n = length < room ? length : room;
+
+	(void)kind;
+	if (socket->shut)
+		sim_fail("a send behind the end");
+	if (socket->error)
+		return tell(socket, socket->error);
+	if (socket->reset) {
+		socket->told_broken = true;
+		return -EPIPE;
+	}
+	if (fails(socket))
+		return tell(socket, errors[sim_below(3)]);
+	if (!n)
+		return -EAGAIN;
+	if (sim_one_in(2))
+		n = 1 + (size_t)sim_below(n);
+	if (socket->sent)
+		socket->sent(socket, socket->written, from, n);
+	socket->written += n;
+	wake_peer(socket);
+	return (ssize_t)n;
+}
+
+int os_shutdown_write(mux_fd fd)
+{
+	struct sim_socket *socket = sim_socket(fd);
+
+	if (socket->reset)
+		return -ENOTCONN;
+	socket->shut = true;
+	wake_peer(socket);
+	return 0;
+}
+
+/* Closing with something unread resets the peer (RFC 2525, section 2.17), as SO_LINGER may. */
+void os_close(mux_fd fd, enum os_kind kind)
+{
+	struct sim_socket *socket = sim_socket(fd);
+
+	(void)kind;
+	if (socket->io)
+		sim_fail("a watched descriptor is closed");
+	socket->open = false;
+	socket->lost = socket->reset || socket->linger_reset || socket->arrived > socket->received;
+	if (socket->lost)
+		socket->acts_at = UINT64_MAX;
+	socket->reset = socket->lost;
+	socket->shut = true;
+	wake_peer(socket);
+}
+
+void os_reset_on_close(mux_fd fd, bool reset)
+{
+	sim_socket(fd)->linger_reset = reset;
+}
+
+size_t os_unsent(mux_fd fd)
+{
+	const struct sim_socket *socket = sim_socket(fd);
+
+	return socket->reset ? 0 : (size_t)(socket->written - socket->taken);
+}
+
+bool os_peer_is_gone(mux_fd fd)
+{
+	return sim_socket(fd)->reset;
+}
+
+void os_keep_asking(mux_fd fd)
+{
+	sim_socket(fd);
+}
+
+uint64_t os_now(void)
+{
+	return sim_now;
+}
+
+const char *os_error(int error)
+{
+	return strerror(-error);
+}
+
+/* Nobody is in another thread here. The descriptor is a socket to which nothing is sent. */
+int os_waker_open(struct os_waker *waker)
+{
+	struct sim_socket *socket;
+
+	waker->read_end = waker->write_end = sim_open(&socket);
+	socket->is_waker = true;
+	return 0;
+}
+
+void os_waker_close(struct os_waker *waker)
+{
+	sim_socket(waker->read_end)->io = NULL; /* it is never taken out */
+	os_close(waker->read_end, OS_NONBLOCKING);
+}
+
+void os_wake(const struct os_waker *waker)
+{
+	(void)waker;
+	sim_fail("a wake, and no thread");
+}
+
+/* ---- what no scenario does ---- */
+
+#define NEVER sim_fail("%s is not simulated", __func__)
+
+int os_poll(struct pollfd *fds, size_t count, int timeout)
+{
+	(void)fds, (void)count, (void)timeout;
+	NEVER;
+}
+
+ssize_t os_map_next(mux_fd fd, struct os_pages *pages, const unsigned char **data)
+{
+	(void)fd, (void)pages, (void)data;
+	return -ENOTSUP;
+}
+
+void os_unmap(struct os_pages *pages)
+{
+	(void)pages;
+	NEVER;
+}
+
+bool os_pages_are_whole(const struct os_pages *pages)
+{
+	(void)pages;
+	NEVER;
+}
+
+void os_enlarge_pipe(mux_fd fd)
+{
+	sim_socket(fd);
+}
+
+ssize_t os_recvfrom(mux_fd fd, void *into, size_t size, struct os_address *from)
+{
+	(void)fd, (void)into, (void)size, (void)from;
+	NEVER;
+}
+
+ssize_t os_sendto(mux_fd fd, const void *data, size_t length, const struct os_address *to)
+{
+	(void)fd, (void)data, (void)length, (void)to;
+	NEVER;
+}
+
+ssize_t os_recv_datagrams(mux_fd fd, struct os_datagram *into, size_t count)
+{
+	(void)fd, (void)into, (void)count;
+	NEVER;
+}
+
+ssize_t os_send_datagrams(mux_fd fd, const struct os_datagram *from, size_t count)
+{
+	(void)fd, (void)from, (void)count;
+	NEVER;
+}
+
+mux_fd os_accept(mux_fd fd, struct os_address *peer)
+{
+	(void)fd, (void)peer;
+	NEVER;
+}
+
+int os_connect(mux_fd fd, const struct os_address *to)
+{
+	(void)fd, (void)to;
+	NEVER;
+}
+
+int os_connect_result(mux_fd fd)
+{
+	(void)fd;
+	NEVER;
+}
+
+bool os_is_same(mux_fd a, mux_fd b)
+{
+	return a == b;
+}
+
+mux_fd os_stdin(enum os_kind *kind)
+{
+	(void)kind;
+	NEVER;
+}
+
+mux_fd os_stdout(enum os_kind *kind)
+{
+	(void)kind;
+	NEVER;
+}
+
+void os_release_standard(int number)
+{
+	(void)number;
+	NEVER;
+}
+
+bool os_is_terminal(int number)
+{
+	(void)number;
+	NEVER;
+}
