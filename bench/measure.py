@@ -100,10 +100,22 @@ def wait_all(processes, limit=120):
 	return seconds
 
 
+class Figures(dict):
+	"""The medians of a case, column by column, as {name: tuple}."""
+
+	def __init__(self, taken):
+		super().__init__({name: tuple(map(statistics.median, zip(*figures))) for name, figures in taken.items()})
+		self.taken = taken
+
+	def ratio(self, name, column, to="muxcat"):
+		"""Round by round, since a slow spell of the machine takes in a whole round; the median."""
+		return statistics.median(a[column] / b[column] for a, b in zip(self.taken[name], self.taken[to]))
+
+
 def rounds(programs, measure):
-	"""The medians of what measure(program) returns, column by column, as {name: tuple}."""
+	"""What measure(program) returns for each, taken in turns."""
 	taken = {name: [] for name in programs}
 	for _ in range(ROUNDS):
 		for name, program in programs.items():
 			taken[name].append(measure(program))
-	return {name: tuple(map(statistics.median, zip(*figures))) for name, figures in taken.items()}
+	return Figures(taken)

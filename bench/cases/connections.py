@@ -26,9 +26,8 @@ def run(_folder):
 		for server, load in pairs.values():
 			load.end()
 			server.end()
-		ours = figures["muxcat"]
 		for name, (processor, wall, longest) in figures.items():
 			rows.append([at_once, name, "%.0f" % processor, "%.0f" % wall, "%.1f" % longest,
-				"%.2f" % (processor / ours[0]), "%.2f" % (wall / ours[1])])
+				"%.2f" % figures.ratio(name, 0), "%.2f" % figures.ratio(name, 1)])
 	return ["at once", "program", "server's processor ns a connection", "ns a connection", "longest ms",
 		"muxcat costs so many times less", "muxcat is so many times as fast"], rows

@@ -34,9 +34,8 @@ def run(_folder):
 			figures = rounds(pairs, Pair.measure)
 			for pair in pairs.values():
 				pair.end()
-			ours, _, _, our_p99 = figures["muxcat"]
 			for name, (processor, wall, median, p99) in figures.items():
 				rows.append([size, clients, name, *("%.0f" % f for f in (processor, wall, median, p99)),
-					"%.3f" % (ours / processor), "%.3f" % (our_p99 / p99)])
+					"%.3f" % (1 / figures.ratio(name, 0)), "%.3f" % (1 / figures.ratio(name, 3))])
 	return ["bytes", "clients", "program", "server's processor ns a round trip", "ns a round trip",
 		"median latency ns", "p99 latency ns", "muxcat's processor time relative", "muxcat's p99 relative"], rows

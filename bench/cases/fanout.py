@@ -58,9 +58,9 @@ def run(_folder):
 			for pair in pairs.values():
 				pair.load.end()
 				pair.server.end()
-			ours = figures["muxcat"]
 			for name, (processor, wall) in figures.items():
-				rows.append([subscribers, mode, name, "%.0f" % processor, "%.0f" % wall, "%.2f" % (processor / ours[0]),
-					"%.2f" % (wall / ours[1])])
+				rows.append([subscribers, mode, name, "%.1f" % processor, "%.1f" % wall,
+					*("%.2f" % figures.ratio(name, *to) for to in ((0,), (1,), (1, "muxcat --broker")))])
 	return ["subscribers", "messages", "program", "server's processor ns a message and subscriber",
-		"ns a message and subscriber", "muxcat costs so many times less", "muxcat is so many times as fast"], rows
+		"ns a message and subscriber", "muxcat costs so many times less", "muxcat is so many times as fast",
+		"muxcat --broker is so many times as fast"], rows

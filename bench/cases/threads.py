@@ -42,6 +42,6 @@ def run(_folder):
 			pair.end()
 		for threads, (processor, wall, p99) in figures.items():
 			rows.append([clients, threads, *("%.0f" % f for f in (processor, wall, p99)),
-				"%.2f" % (processor / figures[1][0]), " + ".join(map(str, spread[threads]))])
+				"%.2f" % figures.ratio(threads, 0, to=1), " + ".join(map(str, spread[threads]))])
 	return ["clients", "threads", "server's processor ns a round trip", "ns a round trip", "p99 latency ns",
 		"processor time to one thread's", "connections"], rows

@@ -26,9 +26,8 @@ def run(_folder):
 		for server, load in pairs.values():
 			load.end()
 			server.end()
-		ours = figures["muxcat"]
 		for name, (processor, wall, lost) in figures.items():
 			rows.append([sockets * window, name, "%.0f" % processor, "%.0f" % wall, "%.0f" % lost,
-				"%.2f" % (processor / ours[0]), "%.2f" % (wall / ours[1])])
+				"%.2f" % figures.ratio(name, 0), "%.2f" % figures.ratio(name, 1)])
 	return ["under way", "program", "server's processor ns a datagram", "ns a datagram", "lost",
 		"muxcat costs so many times less", "muxcat is so many times as fast"], rows
