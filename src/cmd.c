@@ -27,7 +27,7 @@ static void leave(const struct cmd *cmd)
 {
 	if (caught)
 		os_die_by(caught);
-	os_exit(cmd->status);
+	os_exit_at_once(cmd->status);
 }
 
 static void grace_over(struct mux_timer *timer)
@@ -135,7 +135,7 @@ int cmd_open(struct cmd *cmd, const struct options *options, cmd_stop_fn *stop)
 void cmd_loop_failed(const struct cmd *cmd, int error)
 {
 	report_error("%s: %s", cmd->options->backend, os_error(error));
-	os_exit(CMD_ERROR);
+	os_exit_at_once(CMD_ERROR);
 }
 
 int cmd_run(struct cmd *cmd)

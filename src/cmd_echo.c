@@ -129,7 +129,7 @@ static void serve(struct echo *echoes)
 		if (!cmd_add_worker(main, first, &echoes[i].cmd, &echoes[i].server))
 			return;
 	if (!cmd_announce_server(main, first))
-		cmd_stop(main);
+		cmd_fail(main, CMD_ERROR); /* the workers may serve somebody already */
 }
 
 int cmd_echo(const struct options *options)

@@ -422,12 +422,20 @@ static void receive_some(struct mux_io *io)
 	leave_unwatched(io);
 }
 
-static ssize_t receive_next(const struct mux_op *op)
+/* As many as there are, where each has a call of its own. */
+static ssize_t receive_each(const struct mux_op *op)
 {
-	struct os_datagram *into = op->datagrams;
+	struct mux_io *io = op->io;
+	size_t n = 0;
 
-	into->length = op->io->calls->recvfrom(op->io, into->data, into->size, &into->peer);
-	return into->length < 0 && into->length != -EMSGSIZE ? into->length : 1;
+	for (; n < op->length; n++) {
+		struct os_datagram *into = &op->datagrams[n];
+
+		into->length = io->calls->recvfrom(io, into->data, into->size, &into->peer);
+		if (into->length < 0 && into->length != -EMSGSIZE)
+			return n ? (ssize_t)n : into->length;
+	}
+	return (ssize_t)n;
 }
 
 /* False when no more are there, or it will be told of them. */
@@ -436,7 +444,7 @@ static bool receive_batch(struct mux_io *io)
 	struct mux_op *op = io->reading;
 	size_t room = op->length;
 	ssize_t n =
-		io->calls->recv_datagrams ? io->calls->recv_datagrams(io, op) : receive_next(op);
+		io->calls->recv_datagrams ? io->calls->recv_datagrams(io, op) : receive_each(op);
 	bool all = n < (ssize_t)room && !io->edge;
 
 	if (n == -EAGAIN || all)

@@ -203,6 +203,9 @@ void os_release_signals(void);
  */
 _Noreturn void os_exit(int status);
 
+/* The same with threads left behind, whose libraries must not be cleaned up under them (_exit(2)). */
+_Noreturn void os_exit_at_once(int status);
+
 /* End the process by `signal`, as if it had never been caught. Does not return. */
 _Noreturn void os_die_by(int signal);
 

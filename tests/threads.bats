@@ -167,6 +167,34 @@ spread() {
 	[[ $output == "muxcat: no-such-folder/port: "* ]]
 }
 
+@test "a port file that cannot be written ends the threads that serve already, stuck clients or not" {
+	not_on_windows "strace"
+	# the write takes long enough for clients to come
+	# shellcheck disable=SC2086 # a list of options
+	ASAN_OPTIONS=detect_leaks=0 strace -f -qq -o trace -P /dev/full -e inject=write:delay_enter=3000000 \
+		"$MUXCAT" $MUXCAT_FLAGS echo -v --threads=3 --port-file /dev/full 127.0.0.1 0 2>err 3>&- &
+	server=$!
+	started+=("$server")
+	eventually grep -q listening err
+	port=$(sed -n 's/.*listening on 127.0.0.1:\([0-9]*\) .*/\1/p' err)
+	python3 - "$port" <<-'P' &
+		import select, socket, sys, time
+		clients = [socket.create_connection(("127.0.0.1", int(sys.argv[1]))) for _ in range(12)]
+		for s in clients:
+		    s.setblocking(False)
+		while ready := select.select([], clients, [], 0.3)[1]:
+		    for s in ready:
+		        s.send(b"x" * 100000)  # and nothing is read
+		open("full", "w").close()
+		time.sleep(1000)
+	P
+	started+=("$!")
+	eventually test -e full
+	grep -q accepted err
+	ended "$server" 1
+	grep -q "^muxcat: /dev/full: No space left on device" err
+}
+
 @test "usage: a number of threads from 1 to 256, of echo, and not of datagrams" {
 	local bad
 	for bad in 0 257 -1 two ""; do

@@ -527,6 +527,11 @@ void os_exit(int status)
 	exit(status);
 }
 
+void os_exit_at_once(int status)
+{
+	_exit(status);
+}
+
 void os_die_by(int number)
 {
 	sigset_t set;

@@ -183,17 +183,27 @@ ssize_t os_sendto(mux_fd fd, const void *data, size_t length, const struct os_ad
 
 ssize_t os_recv_datagrams(mux_fd fd, struct os_datagram *into, size_t count)
 {
-	(void)count;
-	into->length = os_recvfrom(fd, into->data, into->size, &into->peer);
-	return into->length < 0 && into->length != -EMSGSIZE ? into->length : 1;
+	size_t n = 0;
+
+	for (; n < count; n++) {
+		into[n].length = os_recvfrom(fd, into[n].data, into[n].size, &into[n].peer);
+		if (into[n].length < 0 && into[n].length != -EMSGSIZE)
+			return n ? (ssize_t)n : into[n].length;
+	}
+	return (ssize_t)n;
 }
 
 ssize_t os_send_datagrams(mux_fd fd, const struct os_datagram *from, size_t count)
 {
-	ssize_t n = os_sendto(fd, from->data, (size_t)from->length, &from->peer);
+	size_t n = 0;
 
-	(void)count;
-	return n < 0 ? n : 1;
+	for (; n < count; n++) {
+		ssize_t sent = os_sendto(fd, from[n].data, (size_t)from[n].length, &from[n].peer);
+
+		if (sent < 0)
+			return n ? (ssize_t)n : sent;
+	}
+	return (ssize_t)n;
 }
 
 mux_fd os_accept(mux_fd fd, struct os_address *peer)
@@ -449,6 +459,11 @@ _Noreturn static void end_process(UINT status)
 }
 
 void os_exit(int status)
+{
+	end_process((UINT)status);
+}
+
+void os_exit_at_once(int status)
 {
 	end_process((UINT)status);
 }

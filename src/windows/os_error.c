@@ -81,7 +81,7 @@ int os_windows_error(unsigned long code)
 
 const char *os_error(int error)
 {
-	static char text[256];
+	static _Thread_local char text[256];
 	DWORD length;
 
 	for (size_t i = 0; i < ERRORS; i++)
