@@ -173,7 +173,8 @@ static void cut(struct hub_subscriber *subscriber, int error)
 		sim_fail("a stall that holds up nobody");
 	if (error == -ENOBUFS && policy.slow != HUB_CLOSE && !sim_faults.transfer)
 		sim_fail("cut for lagging");
-	if (error == -ENOBUFS && s->socket->written - s->socket->taken + policy.queue < 1)
+	if (error == -ENOBUFS && !sim_faults.transfer &&
+		published - (s->next + s->collected) < policy.queue)
 		sim_fail("cut without a lag");
 	leave(s);
 }

@@ -90,8 +90,6 @@ unsigned sim_readiness(const struct sim_socket *socket)
 		ready |= MUX_READ;
 	if (socket->written - socket->taken < socket->room || socket->reset)
 		ready |= MUX_WRITE;
-	if (socket->reset)
-		ready |= MUX_READ | MUX_WRITE;
 	return ready;
 }
 
