@@ -54,7 +54,7 @@ both_ways() {
 }
 
 @test "64 MiB both ways at once, tiny socket buffers" {
-	! on_windows || PATIENCE=200 # 7 s alone, and 20 s and more for each that shares the processor
+	! on_windows || PATIENCE=200 # 7 s alone, 57 s beside three more on its processor
 	both_ways -I 4k -O 4k
 }
 
