@@ -7,6 +7,9 @@
 /* How often a gentle close asks whether the peer has everything, in milliseconds. */
 enum { LINGER_STEP = 20 };
 
+/* A peer that talks after our end is left when it has been silent for so long, or after so long. */
+enum { SILENCE = 200, LAST_TALK = 1000 };
+
 /* How often to look whether a peer that has sent its end is still there. */
 enum { GONE_STEP = 5000 };
 
@@ -426,11 +429,29 @@ static void drop_received(
 		stream_close(stream, stream->closed);
 }
 
+static uint64_t heard(const struct stream *stream)
+{
+	return stream->kind->heard ? stream->kind->heard(stream) : stream->bytes_in;
+}
+
+/* To leave a peer that talks is to reset it, and what it has is not what it has read. */
 static void linger_check(struct mux_timer *timer)
 {
 	struct stream *stream = container_of(timer, struct stream, timer);
+	uint64_t now = mux_now(stream->mux);
+	bool unsent = stream->kind->unsent(stream) != 0;
 
-	if (!stream->kind->unsent(stream) || mux_now(stream->mux) >= stream->linger_until)
+	if (heard(stream) != stream->linger_heard) {
+		stream->linger_heard = heard(stream);
+		stream->silent_from = now + SILENCE;
+	}
+	if (!unsent && !stream->acknowledged) {
+		stream->acknowledged = true;
+		if (stream->linger_until > now + LAST_TALK)
+			stream->linger_until = now + LAST_TALK;
+	}
+	if ((!unsent && (stream->reset || now >= stream->silent_from)) ||
+		now >= stream->linger_until)
 		stream_close(stream, stream->closed);
 	else
 		mux_timer_start(stream->mux, timer, LINGER_STEP, linger_check);
@@ -441,6 +462,7 @@ static void linger(struct stream *stream, uint64_t patience, stream_closed *clos
 	stream->closed = closed;
 	mux_timer_start(stream->mux, &stream->timer, 0, linger_check);
 	stream->linger_until = mux_now(stream->mux) + patience;
+	stream->linger_heard = heard(stream);
 	if (stream->receiving)
 		stream->received = drop_received;
 	else if (!stream->ended)

@@ -33,8 +33,9 @@ typedef void stream_gone(struct stream *stream);
 
 /*
  * What is under a stream provides: each as the stream_ function of its name. `unsent` is the bytes
- * that the peer has not acknowledged, `socket` the one below; it, is_gone and error may be NULL. What
- * comes of recv and send goes to stream_report_*.
+ * that the peer has not acknowledged, `heard` those that have come of it, whatever they are (NULL: those
+ * that were received), `socket` the one below; it, is_gone and error may be NULL. What comes of recv and
+ * send goes to stream_report_*.
  */
 struct stream_kind {
 	void (*recv)(struct stream *stream);
@@ -46,6 +47,7 @@ struct stream_kind {
 	uint64_t (*moved_at)(const struct stream *stream);
 	size_t (*sending)(const struct stream *stream);
 	size_t (*unsent)(const struct stream *stream);
+	uint64_t (*heard)(const struct stream *stream);
 	bool (*is_gone)(const struct stream *stream);
 	mux_fd (*socket)(const struct stream *stream);
 	const char *(*error)(const struct stream *stream, int error);
@@ -76,15 +78,18 @@ struct stream {
 	uint64_t bytes_in;
 	uint64_t bytes_out;
 	uint64_t linger_until;
+	uint64_t linger_heard; /* when last looked at */
+	uint64_t silent_from;
 	bool datagram; /* no end of file, no half-close; sends keep their boundaries */
 	bool duplex;   /* one connection both ways, rather than an input and an output */
 	bool receiving;
 	bool sending;
-	bool ended;   /* the end of input has been received */
-	bool shut;    /* our end has been sent */
-	bool reset;   /* to be closed by a reset */
-	bool closing; /* no callback but `closed` comes any more */
-	int refused;  /* the error that came during stream_close_gently: not all was taken; or 0 */
+	bool ended;        /* the end of input has been received */
+	bool shut;         /* our end has been sent */
+	bool reset;        /* to be closed by a reset */
+	bool acknowledged; /* what was sent before a gentle close */
+	bool closing;      /* no callback but `closed` comes any more */
+	int refused; /* the error that came during stream_close_gently: not all was taken; or 0 */
 };
 
 /* A stream over one socket, or over a descriptor to read and another to write. */
@@ -155,7 +160,9 @@ void stream_close(struct stream *stream, stream_closed *closed);
  * Close without losing what was sent. To close a TCP socket while unread input is there or comes
  * resets the connection (RFC 1122, 4.2.2.13) and the peer may lose what it has not read: so
  * half-close, and read and drop until the peer has acknowledged everything, or ends, or `patience`
- * milliseconds have passed. If the peer answers with an error, stream->refused says so in `closed`.
+ * milliseconds have passed. One that goes on talking may not have read it yet, and is given until it has
+ * been silent for 200 ms, or a second at most. If the peer answers with an error, stream->refused says
+ * so in `closed`.
  */
 void stream_close_gently(struct stream *stream, uint64_t patience, stream_closed *closed);
 

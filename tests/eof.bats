@@ -284,6 +284,29 @@ since() {
 	cmp file asked
 }
 
+@test "-q 0, --send-only: a peer that talks before it reads is not reset" {
+	local how
+	for how in "-q 0" --send-only; do
+		rm -f port
+		peer listen port repeat=10,send=chatter,pause=0.05 read-eof >asked
+		local peer=$pid
+		run_mc connect $how 127.0.0.1 "$(port_of port)" <<<question
+		equal "$status" 0
+		status_of "$peer"
+		equal "$status" 0
+		equal "$(<asked)" question
+	done
+}
+
+@test "-q 0: a peer that talks for ever is left" {
+	peer listen port read-eof repeat=400,send=x,pause=0.05 >asked
+	local begin=${EPOCHREALTIME/./}
+	run_mc connect -q 0 127.0.0.1 "$(port_of port)" <<<question
+	((($(since "$begin")) < 8000))
+	equal "$status" 0
+	equal "$(<asked)" question
+}
+
 @test "--send-only: a peer that resets instead of reading is an error" {
 	peer listen port pause=0.3 reset
 	head -c 6000000 /dev/urandom >file

@@ -435,6 +435,11 @@ static size_t tls_unsent(const struct stream *stream)
 	return tls->lower->kind->unsent(tls->lower);
 }
 
+static uint64_t tls_heard(const struct stream *stream)
+{
+	return tls_of(stream)->lower->bytes_in;
+}
+
 static bool tls_is_gone(const struct stream *stream)
 {
 	const struct stream *lower = tls_of(stream)->lower;
@@ -470,6 +475,7 @@ const struct stream_kind tls_kind = {
 	.moved_at = tls_moved_at,
 	.sending = tls_sending,
 	.unsent = tls_unsent,
+	.heard = tls_heard,
 	.is_gone = tls_is_gone,
 	.socket = tls_socket,
 	.error = tls_error,
