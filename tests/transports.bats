@@ -165,7 +165,6 @@ join_at() {
 }
 
 @test "nobody at a udp port is an error" {
-	! on_windows || [[ $MUXCAT_FLAGS == *iocp* ]] || skip "Wine's select and WSAPoll do not tell of it"
 	server echo -u
 	kill "$server"
 	status_of "$server"

@@ -174,11 +174,27 @@ ssize_t os_recvfrom(mux_fd fd, void *into, size_t size, struct os_address *from)
 	return n < 0 ? os_socket_error() : n;
 }
 
+/* What has happened to a socket (SO_ERROR): 0 or a negative errno. */
+static int socket_failure(mux_fd fd)
+{
+	int error = 0;
+	int length = sizeof(error);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, (void *)&error, &length) < 0)
+		return os_socket_error();
+	return error ? os_windows_error((unsigned long)error) : 0;
+}
+
 ssize_t os_sendto(mux_fd fd, const void *data, size_t length, const struct os_address *to)
 {
 	int n = sendto(fd, data, (int)length, 0, to ? &to->u.any : NULL, to ? (int)to->length : 0);
+	int refused;
 
-	return n < 0 ? os_socket_error() : n;
+	if (n < 0)
+		return os_socket_error();
+	/* In Wine neither select nor WSAPoll tells that the peer has refused it; Windows' do */
+	refused = to ? 0 : socket_failure(fd);
+	return refused ? refused : n;
 }
 
 ssize_t os_recv_datagrams(mux_fd fd, struct os_datagram *into, size_t count)
@@ -240,12 +256,7 @@ int os_connect(mux_fd fd, const struct os_address *to)
 
 int os_connect_result(mux_fd fd)
 {
-	int error = 0;
-	int length = sizeof(error);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, (void *)&error, &length) < 0)
-		return os_socket_error();
-	return error ? os_windows_error((unsigned long)error) : 0;
+	return socket_failure(fd);
 }
 
 bool os_is_same(mux_fd a, mux_fd b)
