@@ -67,8 +67,8 @@ static void received(
 		leave(client, "end of file", 0); /* all is sent, so the close sends our end */
 	else if (client->echo->cmd.options->discard)
 		stream_recv(stream, received);
-	else
-		stream_send(stream, buf, data, (size_t)n, sent);
+	else if (stream_send_now(stream, buf, data, (size_t)n, sent))
+		sent(stream, n);
 }
 
 static void idle(struct stream *stream)

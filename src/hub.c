@@ -281,7 +281,6 @@ static void sent(struct stream *stream, ssize_t result)
 		cut(subscriber, (int)result);
 		return;
 	}
-	set_lagging(subscriber, lag_of(subscriber) >= hub->policy.queue);
 	pump(subscriber);
 	tell_room(hub);
 }
@@ -309,31 +308,30 @@ static void caught_up(struct hub_subscriber *subscriber)
 	hub->flushed(subscriber);
 }
 
-static void pump(struct hub_subscriber *subscriber)
+/* False when there is nothing to send. Nobody hears himself. */
+static bool find_unsent(struct hub_subscriber *subscriber)
 {
 	struct hub_cursor *cursor = &subscriber->cursor;
-	struct hub_block *block = cursor->block;
+	const struct hub_block *block = cursor->block;
 
-	if (subscriber->sending)
-		return;
-	if (subscriber->rest) {
-		send_rest(subscriber);
-		return;
-	}
 	while (cursor->offset == block->length || block->source == subscriber->id) {
-		if (block->source == subscriber->id) { /* nobody hears himself */
+		if (block->source == subscriber->id) {
 			subscriber->own -= block->length - cursor->offset;
 			cursor_forward(cursor, cursor->position + block->length - cursor->offset);
 		}
-		if (!cursor_next_block(cursor)) {
-			caught_up(subscriber);
-			return;
-		}
+		if (!cursor_next_block(cursor))
+			return false;
 		block = cursor->block;
 	}
+	return true;
+}
 
-	const unsigned char *data = block->data + cursor->offset;
-	size_t n = block->length - cursor->offset;
+static void send_piece(struct hub_subscriber *subscriber)
+{
+	struct hub_cursor *cursor = &subscriber->cursor;
+	struct mux_buf *buf = cursor->block->buf;
+	const unsigned char *data = cursor->block->data + cursor->offset;
+	size_t n = cursor->block->length - cursor->offset;
 	bool whole_records = subscriber->hub->policy.slow == HUB_DROP;
 
 	if (subscriber->stream->datagram) {
@@ -347,10 +345,21 @@ static void pump(struct hub_subscriber *subscriber)
 	if (last)
 		n = (size_t)(last + 1 - data);
 	subscriber->mid_record = data[n - 1] != '\n';
-	subscriber->sending = true;
-	subscriber->in_flight = n;
+	subscriber->sending = !stream_send_now(subscriber->stream, buf, data, n, sent);
+	if (subscriber->sending)
+		subscriber->in_flight = n;
 	cursor_forward(cursor, cursor->position + n);
-	stream_send(subscriber->stream, block->buf, data, n, sent);
+}
+
+static void pump(struct hub_subscriber *subscriber)
+{
+	if (subscriber->rest && !subscriber->sending)
+		send_rest(subscriber);
+	while (!subscriber->sending && find_unsent(subscriber))
+		send_piece(subscriber);
+	set_lagging(subscriber, lag_of(subscriber) >= subscriber->hub->policy.queue);
+	if (!subscriber->sending)
+		caught_up(subscriber);
 }
 
 /* ---- the slow ones ---- */
@@ -459,7 +468,6 @@ int hub_publish(struct hub *hub, struct mux_buf *buf, const unsigned char *data,
 		if (link_next)
 			stream_expect(subscriber_of(link_next)->stream);
 		pump(s);
-		set_lagging(s, lag_of(s) >= hub->policy.queue);
 	}
 	tell_room(hub);
 	return 0;

@@ -39,7 +39,8 @@ bool mux_backend_has_edge(const char *name)
 	return backend && backend->has_edge;
 }
 
-void mux_read_clock(struct mux *mux)
+/* Once a turn, as soon as the wait is over; not at all while no timer asks for it. */
+static void read_clock(struct mux *mux)
 {
 	if (mux->waited && mux->timers)
 		mux->now = os_now();
@@ -71,20 +72,26 @@ static void fail_outstanding(struct mux_io *io, int error)
 		mux_fail(io->writing, error);
 }
 
-static void apply_interest(struct mux_io *io)
+static unsigned interest_of(const struct mux_io *io)
 {
 	bool known_ready = !io->one_shot && (io->ready & MUX_READ);
 	unsigned interest =
 		(io->reading && !known_ready ? MUX_READ : 0) | (io->writing ? MUX_WRITE : 0);
 
-	if (io->kind == OS_FILE)
-		interest = 0; /* always ready: runs without waiting */
-	else if (io->edge && (interest || io->wanted))
-		interest = MUX_READ | MUX_WRITE; /* once, and for as long as it is open */
-	else if (io->one_shot)
+	if (io->closing ||
+		io->kind == OS_FILE) /* a file is always ready: it runs without waiting */
+		return 0;
+	if (io->edge && (interest || io->wanted))
+		return MUX_READ | MUX_WRITE; /* once, and for as long as it is open */
+	if (io->one_shot)
 		interest |= io->wanted; /* it is under way, and its end will come */
-	if (io->closing)
-		interest = 0;
+	return interest;
+}
+
+static void apply_interest(struct mux_io *io)
+{
+	unsigned interest = interest_of(io);
+
 	if (interest == io->wanted)
 		return;
 
@@ -147,6 +154,42 @@ static void settle(struct mux *mux)
 	} while (mux->completed || mux->changed);
 }
 
+/* ---- what the backend tells ---- */
+
+/*
+ * Most often the callbacks leave a handle as it was: then it is taken off the list at once, and not
+ * brought into the cache again after all the others. It may be gone, and is then on no list.
+ */
+static void forget_unchanged(struct mux *mux, struct mux_io *io)
+{
+	if (mux->changed != io || interest_of(io) != io->wanted)
+		return;
+	mux->changed = io->next_changed;
+	io->changed = false;
+}
+
+void mux_io_ready(struct mux_io *io, unsigned events)
+{
+	struct mux *mux = io->mux;
+
+	read_clock(mux);
+	if (io->closing)
+		return;
+	if (io->edge) {
+		io->ready |= events & MUX_READ;
+		if (events & MUX_SHORT_READS)
+			io->short_reads = true;
+	}
+	if (io->one_shot) {
+		io->wanted &= (unsigned char)~events;
+		mux_mark_changed(io);
+	}
+	mux_try(io, events);
+	forget_unchanged(mux, io);
+}
+
+/* ---- a turn ---- */
+
 int mux_run(struct mux *mux)
 {
 	for (;;) {
@@ -161,7 +204,7 @@ int mux_run(struct mux *mux)
 		error = mux->backend->wait(mux->state, timeout);
 		if (error)
 			return error;
-		mux_read_clock(mux);
+		read_clock(mux);
 		mux_run_posted(mux);
 		mux_deliver(mux);
 		mux_timers_run(mux);

@@ -211,6 +211,14 @@ void mux_send(struct mux_io *io, struct mux_op *op, struct mux_buf *buf, const u
 	size_t length, mux_done *done);
 
 /*
+ * mux_send for one who has nothing to do but go on: true, all has gone, and `done` will not be called.
+ * False: as mux_send. The callback of a send comes after those of all that were submitted before it,
+ * when what belongs to it has left the processor's cache again.
+ */
+bool mux_send_now(struct mux_io *io, struct mux_op *op, struct mux_buf *buf,
+	const unsigned char *data, size_t length, mux_done *done);
+
+/*
  * One datagram. Result 0 is an empty datagram, not an end; -EMSGSIZE: it was too long, and is lost.
  * A NULL `to` is the connected peer; -EAGAIN: a Unix peer's queue or our buffer is full, and
  * nothing will tell when it is not.

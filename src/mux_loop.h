@@ -47,9 +47,6 @@ void mux_deliver(struct mux *mux);
 /* Tries what is outstanding on a handle that is ready for `events`. */
 void mux_try(struct mux_io *io, unsigned events);
 
-/* Once a turn, as soon as the wait is over; not at all while no timer asks for it. */
-void mux_read_clock(struct mux *mux);
-
 static inline void mux_mark_changed(struct mux_io *io)
 {
 	if (io->changed)

@@ -21,6 +21,13 @@ enum { EVENT_BUDGET = 64 };
 
 /* ---- the end of an operation ---- */
 
+static inline void vacate_writing(struct mux_io *io)
+{
+	io->writing = NULL;
+	if ((io->wanted & MUX_WRITE) && !io->edge)
+		mux_mark_changed(io);
+}
+
 /* The operation has ended: out of its handle's slot, and to the callbacks to make. */
 void mux_complete(struct mux_op *op, ssize_t result)
 {
@@ -31,9 +38,7 @@ void mux_complete(struct mux_op *op, ssize_t result)
 		io->reading = NULL;
 		mux_mark_changed(io);
 	} else {
-		io->writing = NULL;
-		if ((io->wanted & MUX_WRITE) && !io->edge)
-			mux_mark_changed(io);
+		vacate_writing(io);
 	}
 	op->result = result;
 	op->next = NULL;
@@ -143,7 +148,8 @@ static ssize_t with_pages(const struct mux_op *op, ssize_t result)
 	return result == -EFAULT ? MUX_UNREADABLE : result;
 }
 
-static void try_send(struct mux_op *op)
+/* All of it, an error, or -EAGAIN: the rest is still to go. */
+static ssize_t send_rest(struct mux_op *op)
 {
 	struct mux_io *io = op->io;
 
@@ -152,19 +158,22 @@ static void try_send(struct mux_op *op)
 
 		if (n == -EAGAIN && grow(io))
 			continue;
-		if (n == -EAGAIN)
-			return;
-		if (n < 0) {
-			mux_complete(op, op->buf->pages ? with_pages(op, n) : n);
-			return;
-		}
+		if (n < 0)
+			return n == -EAGAIN || !op->buf->pages ? n : with_pages(op, n);
 		op->moved += (size_t)n;
 		io->moved_at = io->mux->now;
 		if (io->kind == OS_SHARED && op->moved < op->length)
-			return; /* readiness promised this one write, not a second */
+			return -EAGAIN; /* readiness promised this one write, not a second */
 	}
-	mux_complete(
-		op, op->buf->pages ? with_pages(op, (ssize_t)op->length) : (ssize_t)op->length);
+	return op->buf->pages ? with_pages(op, (ssize_t)op->length) : (ssize_t)op->length;
+}
+
+static void try_send(struct mux_op *op)
+{
+	ssize_t result = send_rest(op);
+
+	if (result != -EAGAIN)
+		mux_complete(op, result);
 }
 
 /* No event tells when a Unix peer has room again, but of the one that the socket is connected to. */
@@ -199,17 +208,44 @@ static void park(struct mux_op *op)
 		op->buf = buf;
 }
 
+/* Submits it and tries it: the result, or -EAGAIN. No reference to `buf` is taken yet. */
+static ssize_t begin_send(struct mux_io *io, struct mux_op *op, struct mux_buf *buf,
+	const unsigned char *data, size_t length, mux_done *done)
+{
+	submit_writing(io, op, MUX_SEND, NULL, done);
+	op->buf = buf;
+	op->data = data;
+	op->length = length;
+	return io->kind == OS_SHARED ? -EAGAIN : send_rest(op);
+}
+
+static void complete_or_park(struct mux_op *op, ssize_t result)
+{
+	mux_buf_ref(op->buf);
+	if (result == -EAGAIN)
+		park(op);
+	else
+		mux_complete(op, result);
+}
+
 void mux_send(struct mux_io *io, struct mux_op *op, struct mux_buf *buf, const unsigned char *data,
 	size_t length, mux_done *done)
 {
-	submit_writing(io, op, MUX_SEND, NULL, done);
-	op->data = data;
-	op->length = length;
-	op->buf = mux_buf_ref(buf);
-	if (io->kind != OS_SHARED)
-		try_send(op);
-	if (io->writing == op)
-		park(op);
+	complete_or_park(op, begin_send(io, op, buf, data, length, done));
+}
+
+bool mux_send_now(struct mux_io *io, struct mux_op *op, struct mux_buf *buf,
+	const unsigned char *data, size_t length, mux_done *done)
+{
+	ssize_t result = begin_send(io, op, buf, data, length, done);
+
+	if (result != (ssize_t)length) {
+		complete_or_park(op, result);
+		return false;
+	}
+	op->outstanding = false;
+	vacate_writing(io);
+	return true;
 }
 
 void mux_sendto(struct mux_io *io, struct mux_op *op, struct mux_buf *buf,
@@ -515,23 +551,6 @@ void mux_try(struct mux_io *io, unsigned events)
 		readable(io);
 	if ((events & MUX_WRITE) && io->writing)
 		writable(io);
-}
-
-void mux_io_ready(struct mux_io *io, unsigned events)
-{
-	mux_read_clock(io->mux);
-	if (io->closing)
-		return;
-	if (io->edge) {
-		io->ready |= events & MUX_READ;
-		if (events & MUX_SHORT_READS)
-			io->short_reads = true;
-	}
-	if (io->one_shot) {
-		io->wanted &= (unsigned char)~events;
-		mux_mark_changed(io);
-	}
-	mux_try(io, events);
 }
 
 void mux_io_ready_at_once(struct mux_io *io)

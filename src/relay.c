@@ -147,7 +147,7 @@ static void send_failed(struct relay_flow *flow, int error)
 		end_flow(flow);
 }
 
-static void send_piece(struct relay_flow *flow);
+static void send_pieces(struct relay_flow *flow);
 
 static void sent(struct stream *to, ssize_t result)
 {
@@ -160,24 +160,30 @@ static void sent(struct stream *to, ssize_t result)
 	else if (result < 0)
 		send_failed(flow, (int)result);
 	else if (flow->left)
-		send_piece(flow);
+		send_pieces(flow);
 	else
 		pull(flow);
 }
 
-static void send_piece(struct relay_flow *flow)
+/* What was received (an empty datagram is one piece), and then the next receive. */
+static void send_pieces(struct relay_flow *flow)
 {
-	size_t length = flow->left < flow->piece ? flow->left : flow->piece;
-	const unsigned char *data = flow->data;
-	struct mux_buf *buf = flow->buf;
+	bool gone;
 
-	flow->data += length;
-	flow->left -= length;
-	if (!flow->left)
-		flow->buf = NULL; /* the send holds it from here */
-	stream_send(flow->to, buf, data, length, sent);
-	if (!flow->left)
-		mux_buf_unref(buf);
+	do {
+		size_t length = flow->left < flow->piece ? flow->left : flow->piece;
+		const unsigned char *data = flow->data;
+
+		flow->data += length;
+		flow->left -= length;
+		gone = stream_send_now(flow->to, flow->buf, data, length, sent);
+	} while (gone && flow->left);
+	if (!flow->left) { /* a send that goes on holds it */
+		mux_buf_unref(flow->buf);
+		flow->buf = NULL;
+	}
+	if (gone)
+		pull(flow);
 }
 
 static void received(
@@ -197,7 +203,7 @@ static void received(
 		flow->left = (size_t)n;
 		flow->piece =
 			flow->to->datagram && !stream->datagram ? STREAM_DATAGRAM_PIECE : (size_t)n;
-		send_piece(flow);
+		send_pieces(flow);
 	}
 }
 

@@ -86,6 +86,17 @@ static void handle_send(
 		mux_send(handle->out, &handle->send_op, buf, data, length, handle_sent);
 }
 
+static bool handle_send_now(
+	struct stream *stream, struct mux_buf *buf, const unsigned char *data, size_t length)
+{
+	struct handle_stream *handle = handle_of(stream);
+
+	if (!stream->datagram)
+		return mux_send_now(handle->out, &handle->send_op, buf, data, length, handle_sent);
+	handle_send(stream, buf, data, length);
+	return false;
+}
+
 static void handle_stop_recv(struct stream *stream)
 {
 	mux_cancel(&handle_of(stream)->recv_op);
@@ -153,6 +164,7 @@ static void handle_send_in_bulk(struct stream *stream)
 static const struct stream_kind socket_kind = {
 	.recv = handle_recv,
 	.send = handle_send,
+	.send_now = handle_send_now,
 	.stop_recv = handle_stop_recv,
 	.shutdown = socket_shutdown,
 	.close = socket_close,
@@ -225,6 +237,7 @@ static const char *stdio_error(const struct stream *stream, int error)
 static const struct stream_kind stdio_kind = {
 	.recv = handle_recv,
 	.send = handle_send,
+	.send_now = handle_send_now,
 	.stop_recv = handle_stop_recv,
 	.shutdown = stdio_shutdown,
 	.close = stdio_close,
@@ -332,6 +345,21 @@ void stream_send(struct stream *stream, struct mux_buf *buf, const unsigned char
 	stream->sending = true;
 	stream->sent = sent;
 	stream->kind->send(stream, buf, data, length);
+}
+
+bool stream_send_now(struct stream *stream, struct mux_buf *buf, const unsigned char *data,
+	size_t length, stream_sent *sent)
+{
+	if (!stream->kind->send_now) {
+		stream_send(stream, buf, data, length, sent);
+		return false;
+	}
+	assert(!stream->sending && !stream->shut);
+	stream->sent = sent;
+	stream->sending = !stream->kind->send_now(stream, buf, data, length);
+	if (!stream->sending)
+		stream->bytes_out += length;
+	return !stream->sending;
 }
 
 size_t stream_sending(const struct stream *stream)

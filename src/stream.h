@@ -41,6 +41,8 @@ struct stream_kind {
 	void (*recv)(struct stream *stream);
 	void (*send)(struct stream *stream, struct mux_buf *buf, const unsigned char *data,
 		size_t length);
+	bool (*send_now)(struct stream *stream, struct mux_buf *buf, const unsigned char *data,
+		size_t length); /* NULL: it cannot */
 	void (*stop_recv)(struct stream *stream);
 	void (*shutdown)(struct stream *stream);
 	void (*close)(struct stream *stream);
@@ -132,6 +134,10 @@ void stream_stop_recv(struct stream *stream);
 
 /* Send all of `data`, which lies in `buf` and is held until the callback. */
 void stream_send(struct stream *stream, struct mux_buf *buf, const unsigned char *data,
+	size_t length, stream_sent *sent);
+
+/* As mux_send_now: true, all of it has gone and `sent` will not be called; or as stream_send. */
+bool stream_send_now(struct stream *stream, struct mux_buf *buf, const unsigned char *data,
 	size_t length, stream_sent *sent);
 
 /* Bytes of the outstanding send that have gone so far. */
