@@ -22,18 +22,27 @@ same_size() {
 	[ "$(stat -c %s "$1")" = "$(stat -c %s "$2")" ]
 }
 
-@test "openssl s_server as the server" {
+# With -quiet neither takes a letter of the data for a command.
+@test "openssl s_server as the server: both ways, and each end in order" {
 	local version
+	small >answer
+	small >sent
 	for version in tls1_2 tls1_3; do
-		small >answer
-		mkfifo ask.$version
-		openssl s_server -accept 127.0.0.1:0 -cert "$CERTIFICATES/good.pem" -naccept 1 -$version \
-			<>ask.$version >asked.$version 2>&1 3>&- &
+		mkfifo ask.$version feed.$version
+		port=$(python3 -B "$BATS_TEST_DIRNAME/peers/listen_peer.py" free)
+		openssl s_server -accept "127.0.0.1:$port" -cert "$CERTIFICATES/good.pem" -naccept 1 -quiet -$version \
+			<>ask.$version >asked 2>server.err 3>&- &
 		started+=($!)
-		eventually grep -q "^ACCEPT" asked.$version
-		port=$(sed -n 's/^ACCEPT .*:\([0-9]*\)$/\1/p' asked.$version)
-		run -0 mc connect -q 0.5 -v --tls --ca "$CERTIFICATES/ca.pem" localhost "$port" <<<hello-$version
-		eventually grep -q "hello-$version" asked.$version
+		eventually listens "$port"
+		begin connect --tls --ca "$CERTIFICATES/ca.pem" localhost "$port" <feed.$version >got 2>err
+		exec 4>feed.$version
+		cat sent >&4
+		eventually cmp -s sent asked
+		cat answer >ask.$version
+		eventually cmp -s answer got
+		exec 4>&- # our end, which it answers with its own
+		ended "$pid" 0
+		cmp answer got
 	done
 }
 
@@ -50,6 +59,20 @@ same_size() {
 		eventually same_size sent got.$version
 		exec 4>&-
 		cmp sent got.$version
+	done
+}
+
+@test "openssl s_client as the client: its end is one" {
+	local version server
+	small >sent
+	for version in tls1_2 tls1_3; do
+		rm -f port
+		begin listen --recv-only --tls --cert "$CERTIFICATES/good.pem" --port-file port 127.0.0.1 0 >got 2>err
+		server=$pid
+		timeout 20 openssl s_client -connect "127.0.0.1:$(port_of port)" -$version -quiet -no_ign_eof \
+			<sent >client.out 2>client.err 3>&-
+		ended "$server" 0
+		cmp sent got
 	done
 }
 
@@ -73,19 +96,21 @@ same_size() {
 @test "ncat as the server: the same" {
 	local version ncat
 	small >sent
+	small >answer
 	for version in 1.2 1.3; do
 		free=$(python3 -B "$BATS_TEST_DIRNAME/peers/listen_peer.py" free)
 		speaking $version ncat --ssl --ssl-cert "$CERTIFICATES/good.crt" --ssl-key "$CERTIFICATES/good.key" \
-			--recv-only -l 127.0.0.1 "$free" </dev/null >got &
+			-l 127.0.0.1 "$free" <answer >got &
 		ncat=$!
 		started+=("$ncat")
 		eventually listens "$free"
 		status=0
-		mc connect --tls --ca "$CERTIFICATES/ca.pem" localhost "$free" <sent 2>err || status=$?
+		mc connect --tls --ca "$CERTIFICATES/ca.pem" localhost "$free" <sent >heard 2>err || status=$?
 		equal "$status" 1
 		cut_short err
 		ended "$ncat" 0
 		cmp sent got
+		cmp answer heard
 	done
 }
 
