@@ -111,15 +111,10 @@ struct mux_io {
 	mux_fd fd;
 	enum os_kind kind;
 	const struct mux_calls *calls; /* how it is watched and its bytes moved */
-	void *under;                   /* what those calls keep of it */
 	struct mux_op *reading;        /* the outstanding operations, or NULL */
 	struct mux_op *writing;
 	uint64_t moved_at; /* mux_now() when a byte last moved, either way */
-	mux_closed *closed;
 	struct mux_io *next_changed;
-	struct mux_io *next_runnable;
-	struct mux_io *next_closing;
-	int slot;             /* the backend's: where it keeps this handle */
 	unsigned char wanted; /* what the backend watches for: MUX_READ | MUX_WRITE */
 	unsigned char ready;  /* known to be ready, without asking the backend */
 	bool edge : 1;        /* registered edge-triggered */
@@ -130,6 +125,12 @@ struct mux_io {
 	bool closing : 1;
 	bool bulk : 1;  /* mux_in_bulk */
 	bool grows : 1; /* if it is a pipe, and full */
+	int slot;       /* the backend's: where it keeps this handle */
+	/* ---- seldom looked at ---- */
+	void *under; /* what those calls keep of it */
+	mux_closed *closed;
+	struct mux_io *next_runnable;
+	struct mux_io *next_closing;
 };
 
 /* ---- the loop ---- */

@@ -208,20 +208,26 @@ static void park(struct mux_op *op)
 		op->buf = buf;
 }
 
-/* Submits it and tries it: the result, or -EAGAIN. No reference to `buf` is taken yet. */
-static ssize_t begin_send(struct mux_io *io, struct mux_op *op, struct mux_buf *buf,
-	const unsigned char *data, size_t length, mux_done *done)
+/* Not in the operation itself, which most often is not needed and may be far from the processor. */
+static struct mux_op first_try(
+	struct mux_io *io, struct mux_buf *buf, const unsigned char *data, size_t length)
 {
-	submit_writing(io, op, MUX_SEND, NULL, done);
-	op->buf = buf;
-	op->data = data;
-	op->length = length;
-	return io->kind == OS_SHARED ? -EAGAIN : send_rest(op);
+	return (struct mux_op){ .io = io, .buf = buf, .data = data, .length = length };
 }
 
-static void complete_or_park(struct mux_op *op, ssize_t result)
+static ssize_t send_at_once(struct mux_op *first)
 {
-	mux_buf_ref(op->buf);
+	assert(!first->io->closing && !first->io->writing);
+	return first->io->kind == OS_SHARED ? -EAGAIN : send_rest(first);
+}
+
+static void go_on(struct mux_op *op, const struct mux_op *first, ssize_t result, mux_done *done)
+{
+	submit_writing(first->io, op, MUX_SEND, NULL, done);
+	op->buf = mux_buf_ref(first->buf);
+	op->data = first->data;
+	op->length = first->length;
+	op->moved = first->moved;
 	if (result == -EAGAIN)
 		park(op);
 	else
@@ -231,19 +237,21 @@ static void complete_or_park(struct mux_op *op, ssize_t result)
 void mux_send(struct mux_io *io, struct mux_op *op, struct mux_buf *buf, const unsigned char *data,
 	size_t length, mux_done *done)
 {
-	complete_or_park(op, begin_send(io, op, buf, data, length, done));
+	struct mux_op first = first_try(io, buf, data, length);
+
+	go_on(op, &first, send_at_once(&first), done);
 }
 
 bool mux_send_now(struct mux_io *io, struct mux_op *op, struct mux_buf *buf,
 	const unsigned char *data, size_t length, mux_done *done)
 {
-	ssize_t result = begin_send(io, op, buf, data, length, done);
+	struct mux_op first = first_try(io, buf, data, length);
+	ssize_t result = send_at_once(&first);
 
 	if (result != (ssize_t)length) {
-		complete_or_park(op, result);
+		go_on(op, &first, result, done);
 		return false;
 	}
-	op->outstanding = false;
 	vacate_writing(io);
 	return true;
 }

@@ -67,21 +67,11 @@ enum { STREAM_DATAGRAM_PIECE = 16 * 1024 };
 
 struct stream {
 	const struct stream_kind *kind;
-	struct mux *mux;
 	void *owner;
-	void *holder; /* what this stream was made for: the connection's */
 	stream_received *received;
 	stream_sent *sent;
-	stream_closed *closed;
-	stream_idle *idle;
-	stream_gone *gone;
-	struct mux_timer timer; /* for the idle timeout, or to see if the peer is gone; to linger */
-	uint64_t idle_after;
 	uint64_t bytes_in;
 	uint64_t bytes_out;
-	uint64_t linger_until;
-	uint64_t linger_heard; /* when last looked at */
-	uint64_t silent_from;
 	bool datagram; /* no end of file, no half-close; sends keep their boundaries */
 	bool duplex;   /* one connection both ways, rather than an input and an output */
 	bool receiving;
@@ -92,6 +82,17 @@ struct stream {
 	bool acknowledged; /* what was sent before a gentle close */
 	bool closing;      /* no callback but `closed` comes any more */
 	int refused; /* the error that came during stream_close_gently: not all was taken; or 0 */
+	/* ---- seldom looked at ---- */
+	struct mux *mux;
+	void *holder; /* what this stream was made for: the connection's */
+	stream_closed *closed;
+	stream_idle *idle;
+	stream_gone *gone;
+	struct mux_timer timer; /* for the idle timeout, or to see if the peer is gone; to linger */
+	uint64_t idle_after;
+	uint64_t linger_until;
+	uint64_t linger_heard; /* when last looked at */
+	uint64_t silent_from;
 };
 
 /* A stream over one socket, or over a descriptor to read and another to write. */

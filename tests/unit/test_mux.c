@@ -135,6 +135,61 @@ static void each_operation_calls_back_once_and_from_the_loop(void **state)
 	close(peer);
 }
 
+static bool send_now(struct end *end, struct mux_buf *buf)
+{
+	bool gone;
+
+	submitting = true;
+	gone = mux_send_now(&end->io, &end->send_op, buf, buf->data, buf->size, sent);
+	submitting = false;
+	return gone;
+}
+
+/* The peer of `end`, which takes what is there each millisecond. */
+struct taker {
+	struct mux_timer timer;
+	struct end *end;
+	int fd;
+	size_t left;
+};
+
+static void take(struct mux_timer *timer)
+{
+	struct taker *taker = container_of(timer, struct taker, timer);
+	char taken[64 * 1024];
+	ssize_t n;
+
+	while ((n = read(taker->fd, taken, sizeof(taken))) > 0)
+		taker->left -= (size_t)n;
+	if (taker->left || !taker->end->sent)
+		mux_timer_start(mux, timer, 1, take);
+	else
+		close_end(taker->end);
+}
+
+static void a_send_that_is_over_at_once_does_not_call_back(void **state)
+{
+	struct end end;
+	struct taker taker = { .end = &end, .fd = pair(&end) };
+	struct mux_buf *small = mux_buf_new(5);
+	struct mux_buf *big = big_buffer();
+
+	(void)state;
+	taker.left = small->size + big->size;
+	assert_true(send_now(&end, small));
+	assert_int_equal(small->refs, 1);
+	assert_false(mux_op_outstanding(&end.send_op));
+	mux_buf_unref(small);
+	assert_false(send_now(&end, big));
+	assert_true(mux_op_outstanding(&end.send_op));
+	mux_buf_unref(big);
+	mux_timer_start(mux, &taker.timer, 0, take);
+	assert_int_equal(mux_run(mux), 0);
+	assert_int_equal(end.sent, 1);
+	assert_int_equal(end.send_result, 8 * 1024 * 1024);
+	close(taker.fd);
+}
+
 /* ---- stale events ---- */
 
 static struct end victim, newcomer;
@@ -616,6 +671,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ON_A_LOOP(each_operation_calls_back_once_and_from_the_loop),
+		ON_A_LOOP(a_send_that_is_over_at_once_does_not_call_back),
 		ON_A_LOOP(a_stale_event_does_not_meet_a_reused_descriptor),
 		ON_A_LOOP(closing_cancels_what_is_in_flight),
 		ON_A_LOOP(a_cancelled_operation_calls_back_once),
