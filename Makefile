@@ -108,12 +108,21 @@ $(B)/ref/%: bench/ref/%.c $(B)/flags
 	$(Q)mkdir -p $(@D)
 	$(call say,CC) $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(if $(filter uv_%,$(@F)),-luv)
 
-# The core and what stands on it, over a system of tests/sim.
-SIM_CORE := mux mux_op mux_ready mux_timer mux_buf mux_post mux_pump stream relay hub
-SIM_OBJECTS := $(patsubst %,$(B)/sim/%.o,$(SIM_CORE) $(notdir $(basename $(wildcard tests/sim/*.c))))
+# All but the command line, what makes sockets, and what is told, over a system of tests/sim.
+SIM_SOURCES := $(filter-out src/cli%.c src/socket.c src/report.c,$(wildcard src/*.c $(TLS_SOURCES)/*.c)) \
+	src/posix/os_library.c $(wildcard tests/sim/*.c)
+SIM_OBJECTS := $(patsubst %.c,$(B)/sim/%.o,$(notdir $(SIM_SOURCES)))
 SIM_WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
 
 $(B)/sim/%.o: src/%.c $(B)/flags
+	$(Q)mkdir -p $(@D)
+	$(call say,CC) $(CC) -Itests/sim $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/sim/%.o: src/posix/%.c $(B)/flags
+	$(Q)mkdir -p $(@D)
+	$(call say,CC) $(CC) -Itests/sim $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/sim/%.o: $(TLS_SOURCES)/%.c $(B)/flags
 	$(Q)mkdir -p $(@D)
 	$(call say,CC) $(CC) -Itests/sim $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -122,7 +131,7 @@ $(B)/sim/%.o: tests/sim/%.c $(B)/flags
 	$(call say,CC) $(CC) -Itests/sim $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/sim/sim: $(SIM_OBJECTS)
-	$(call say,LD) $(CC) $(LDFLAGS) $(SIM_WRAP) -o $@ $^ -pthread
+	$(call say,LD) $(CC) $(LDFLAGS) $(SIM_WRAP) -o $@ $^ -pthread -ldl
 
 -include $(SIM_OBJECTS:.o=.d)
 

@@ -1,7 +1,6 @@
 /*
  * The simulated event mechanism, level- and edge-triggered: whatever is ready is told at some time, in
- * any order, and a wait may end without anything (a signal). If nobody is ready, and nobody will be,
- * and no timer is due, the program waits for ever, which is a fault of its own.
+ * any order, and a wait may end without anything (a signal).
  */
 #include "mux_backend.h"
 #include "sim.h"
@@ -93,17 +92,16 @@ static int wait_sim(void *state, int timeout)
 	if (sim_faults.jumps && sim_one_in(300))
 		sim_now += sim_below(20 * 1000);
 	for (;;) {
-		uint64_t next;
-
-		sim_act();
-		if (tell_some() || sim_one_in(50) || sim_now >= until)
+		if (sim_signal())
 			return 0;
-		next = sim_next_act();
-		if (next > until)
-			next = until;
-		if (next == UINT64_MAX)
-			sim_fail("it waits for what will never come");
-		sim_now = next;
+		sim_act();
+		if (tell_some()) {
+			sim_stir();
+			return 0;
+		}
+		if (sim_one_in(50) || sim_now >= until)
+			return 0;
+		sim_pass(until);
 	}
 }
 

@@ -1,6 +1,6 @@
 /*
- * A system that does not exist, for os.h: os.c and mux_sim.c are its calls and its event mechanism, and
- * sockets.c what is at their other ends. The types are those of the system that it runs on.
+ * A system that does not exist, for os.h: sim_os.c and mux_sim.c are its calls and its event mechanism,
+ * sim_sockets.c what is at their other ends. The types are those of the system that it runs on.
  */
 #ifndef MUXCAT_OS_SYSTEM_H
 #define MUXCAT_OS_SYSTEM_H
@@ -9,12 +9,17 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
-typedef int mux_fd;
+typedef intptr_t mux_fd;
 
 extern const struct mux_backend mux_sim;
 #define MUX_BACKENDS &mux_sim
+
+/* The one thing that is real. */
+#define OS_LIBCRYPTO "libcrypto.so.3"
+#define OS_LIBSSL "libssl.so.3"
 
 #endif

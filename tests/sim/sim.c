@@ -1,16 +1,20 @@
 /* sim [SEED COUNT]: runs so many seeds, 4,000 if none are given, and tells of the first that fails (TAP). */
 #include "sim.h"
 
+#include <search.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 struct sim_faults sim_faults;
 size_t sim_blocks;
+const char *sim_backend;
+bool sim_edge;
 
 static uint64_t state;
 static uint64_t seed;
 static const char *scenario;
+static const char *mechanism;
 
 /* ---- chance: xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators") ---- */
 
@@ -64,11 +68,43 @@ static bool is_out_of_memory(void)
 	return sim_faults.memory && sim_one_in(50);
 }
 
+static bool is_process;
+static void *left; /* a process's blocks: a tree of their addresses, tsearch(3) */
+
+static int compare(const void *a, const void *b)
+{
+	return a < b ? -1 : a > b;
+}
+
+void sim_memory_begin(void)
+{
+	is_process = true;
+}
+
+void sim_memory_end(void)
+{
+	is_process = false;
+	tdestroy(left, __wrap_free);
+	left = NULL;
+}
+
 static void *counted(void *block)
 {
-	if (block)
-		sim_blocks++;
+	if (!block)
+		return NULL;
+	sim_blocks++;
+	if (is_process && !tsearch(block, &left, compare))
+		sim_fail("no memory for the simulation");
 	return block;
+}
+
+static void uncount(void *block)
+{
+	if (!block)
+		return;
+	sim_blocks--;
+	if (is_process)
+		tdelete(block, &left, compare);
 }
 
 void *__wrap_malloc(size_t size)
@@ -84,13 +120,13 @@ void *__wrap_calloc(size_t count, size_t size)
 void *__wrap_realloc(void *block, size_t size)
 {
 	/* does not fail: the heap of timers grows so, and the program ends if it cannot */
-	return block ? __real_realloc(block, size) : counted(__real_realloc(block, size));
+	uncount(block);
+	return counted(__real_realloc(block, size));
 }
 
 void __wrap_free(void *block)
 {
-	if (block)
-		sim_blocks--;
+	uncount(block);
 	__real_free(block);
 }
 
@@ -105,33 +141,46 @@ void sim_fail(const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(what, sizeof(what), format, arguments);
 	va_end(arguments);
-	printf("not ok 1 - seed %llu, %s: %s\n# make sim SEED=%llu\n", (unsigned long long)seed,
-		scenario, what, (unsigned long long)seed);
+	printf("not ok 1 - seed %llu, %s, %s: %s\n# make sim SEED=%llu\n", (unsigned long long)seed,
+		scenario, mechanism, what, (unsigned long long)seed);
 	fflush(stdout);
 	abort();
 }
 
 static const struct {
 	const char *name;
-	void (*run)(bool edge);
+	void (*run)(void);
 } scenarios[] = {
 	{ "relay", sim_relay },
-	{ "relay, edge", sim_relay },
 	{ "hub", sim_hub },
-	{ "hub, edge", sim_hub },
+	{ "echo", sim_echo },
 };
 
-enum { SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]) };
+static const struct {
+	const char *name;
+	const char *backend;
+	bool edge;
+} mechanisms[] = {
+	{ "level", "sim", false },
+	{ "edge", "sim", true },
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static void run(void)
 {
-	size_t which = (size_t)(seed % SCENARIOS);
+	size_t which = (size_t)(seed % COUNT(scenarios));
+	size_t how = (size_t)(seed / COUNT(scenarios) % COUNT(mechanisms));
 	size_t before = sim_blocks;
 
 	sim_seed(seed);
 	sim_now = 1 + sim_below(1000);
 	sim_sockets_clear();
 	scenario = scenarios[which].name;
+	mechanism = mechanisms[how].name;
+	sim_backend = mechanisms[how].backend;
+	sim_edge = mechanisms[how].edge;
+	sim_process = (struct sim_process){ .signalled_at = UINT64_MAX };
 	sim_faults = (struct sim_faults){ 0 };
 	if (sim_one_in(2)) {
 		sim_faults.reset = sim_one_in(2);
@@ -139,7 +188,7 @@ static void run(void)
 		sim_faults.memory = sim_one_in(4);
 	}
 	sim_faults.jumps = sim_one_in(4);
-	scenarios[which].run(which % 2);
+	scenarios[which].run();
 	if (sim_blocks != before)
 		sim_fail("%zu blocks of memory are left", sim_blocks - before);
 }

@@ -9,7 +9,9 @@
 #ifndef MUXCAT_SIM_H
 #define MUXCAT_SIM_H
 
+#include "connection.h"
 #include "mux_backend.h"
+#include "options.h"
 
 /* ---- chance ---- */
 
@@ -35,7 +37,13 @@ extern struct sim_faults sim_faults;
 
 extern uint64_t sim_now; /* milliseconds */
 
+/* The event mechanism of this run, for mux_new. */
+extern const char *sim_backend;
+extern bool sim_edge;
+
 /* ---- sockets ---- */
+
+enum { SIM_SOCKETS = 64 };
 
 struct sim_socket;
 
@@ -43,16 +51,21 @@ struct sim_socket;
 typedef void sim_sent(
 	struct sim_socket *socket, uint64_t position, const unsigned char *data, size_t n);
 
+/* A connection has been accepted: its peer is to be set up. */
+typedef void sim_came(struct sim_socket *socket);
+
 struct sim_socket {
 	void *owner;
 	sim_sent *sent; /* NULL: nobody looks */
 
 	/* what the peer sends: the caller sets these */
-	uint64_t source; /* names its bytes */
+	uint64_t source;           /* names its bytes */
+	const unsigned char *text; /* those bytes, to_send of them; NULL: any that the source has */
 	uint64_t to_send;
 	bool sends_end; /* and then its end; else it stays silent */
 	uint64_t arrived;
 	uint64_t received; /* by the program */
+	uint64_t moved_at; /* when a byte moved last, either way */
 	bool end_arrived;
 
 	/* what the program sends */
@@ -60,10 +73,18 @@ struct sim_socket {
 	uint64_t written;
 	uint64_t taken; /* by the peer, which has them for good */
 	bool shut;
+	uint64_t received_at_end; /* so much of the peer's bytes, when it was shut */
 	bool end_taken;
+	bool deaf; /* the peer takes nothing */
+
+	/* a listener's */
+	sim_came *came;
+	unsigned to_come; /* connections */
+	unsigned waiting; /* that came and were not accepted */
 
 	bool open; /* the program's descriptor */
 	bool is_waker;
+	bool is_listener;
 	bool reset;       /* the connection is no more */
 	int error;        /* that the program has yet to be told, 0 none */
 	int told;         /* the first error that it was told */
@@ -84,6 +105,13 @@ void sim_sockets_clear(void);
 /* A new connection: its descriptor, and the socket to set up. */
 mux_fd sim_open(struct sim_socket **socket);
 struct sim_socket *sim_socket(mux_fd fd);
+mux_fd sim_descriptor(const struct sim_socket *socket);
+
+/* Who will come to the listener that the program opens next. */
+void sim_expect_clients(unsigned count, sim_came *came);
+
+/* How many have come to a listener and are not accepted. */
+unsigned sim_waiting(void);
 
 /* The bytes that a source sends from a position on. */
 void sim_bytes(uint64_t source, uint64_t position, void *into, size_t n);
@@ -101,17 +129,57 @@ uint64_t sim_next_act(void);
 /* After the loop: the peers take and send until none can any more. */
 void sim_act_to_the_end(void);
 
+/* What the system does when a process has ended. */
+void sim_close_all(void);
+
 /* The sockets that are watched, for the event mechanism: how many. */
 size_t sim_watched(struct sim_socket **into, size_t limit);
 
-enum { SIM_SOCKETS = 64 };
+/* For mux_sim.c, while nothing can be told: time passes to what happens next, or `until`. */
+void sim_pass(uint64_t until);
 
-/* Blocks of memory that have not been freed. */
+/* Something was told: nobody rests. */
+void sim_stir(void);
+
+/* ---- memory ---- */
+
+/* Blocks that have not been freed. */
 extern size_t sim_blocks;
+
+/* From here on they are a process's; it has ended, and what it has left is freed. */
+void sim_memory_begin(void);
+void sim_memory_end(void);
+
+/* ---- a command as a process of its own ---- */
+
+struct sim_process {
+	/* Nobody will act any more: is all as it should be? The command is stopped then. */
+	void (*rest)(void);
+
+	/* report_closed: what became of a connection. */
+	void (*closed)(const struct connection *connection, const char *why);
+
+	/* "N records dropped for a slow subscriber", and then it is closed. */
+	uint64_t dropped;
+
+	uint64_t signal_at;    /* when it is stopped by SIGTERM; UINT64_MAX: at rest */
+	uint64_t signalled_at; /* UINT64_MAX: it was not */
+	int signal;            /* that it died by; 0: it ended with `status` */
+	int status;
+};
+extern struct sim_process sim_process;
+
+/* Runs the command to its end. What it leaves open is closed and what it has not freed is freed. */
+void sim_run(int (*command)(const struct options *options), const struct options *options);
+
+/* For mux_sim.c: true, a signal has come. */
+bool sim_signal(void);
 
 /* ---- scenarios: one run of a seed each ---- */
 
-void sim_relay(bool edge);
-void sim_hub(bool edge);
+void sim_relay(void);
+void sim_hub(void);
+void sim_echo(void);
+void sim_broker(void);
 
 #endif

@@ -275,7 +275,7 @@ static void check(const struct subscriber *s)
 			(unsigned long long)s->hub.dropped, due);
 }
 
-void sim_hub(bool edge)
+void sim_hub(void)
 {
 	struct sim_faults faults = sim_faults;
 	int error;
@@ -288,7 +288,7 @@ void sim_hub(bool edge)
 	write_log();
 	faults.memory = false; /* the publisher ends for want of it */
 	sim_faults = (struct sim_faults){ 0 };
-	mux = mux_new("sim", edge, &error);
+	mux = mux_new(sim_backend, sim_edge, &error);
 	policy.slow = (enum hub_slow)sim_below(3);
 	policy.queue = LONGEST + sim_some(100 * 1000); /* or a record would not be one */
 	policy.stall = 500 + sim_some(20 * 1000);

@@ -45,8 +45,12 @@ ssize_t os_read(mux_fd fd, enum os_kind kind, void *into, size_t size)
 		/* with an edge a short read means that nothing is left */
 		if (!socket->edge && sim_one_in(2))
 			n = 1 + (size_t)sim_below(n);
-		sim_bytes(socket->source, socket->received, into, n);
+		if (socket->text)
+			memcpy(into, socket->text + socket->received, n);
+		else
+			sim_bytes(socket->source, socket->received, into, n);
 		socket->received += n;
+		socket->moved_at = sim_now;
 		wake_peer(socket);
 		return (ssize_t)n;
 	}
@@ -82,8 +86,16 @@ ssize_t os_write(mux_fd fd, enum os_kind kind, const void *from, size_t length)
 	if (socket->sent)
 		socket->sent(socket, socket->written, from, n);
 	socket->written += n;
+	socket->moved_at = sim_now;
 	wake_peer(socket);
 	return (ssize_t)n;
+}
+
+static void shut(struct sim_socket *socket)
+{
+	if (!socket->shut)
+		socket->received_at_end = socket->received;
+	socket->shut = true;
 }
 
 int os_shutdown_write(mux_fd fd)
@@ -92,7 +104,7 @@ int os_shutdown_write(mux_fd fd)
 
 	if (socket->reset)
 		return -ENOTCONN;
-	socket->shut = true;
+	shut(socket);
 	wake_peer(socket);
 	return 0;
 }
@@ -110,7 +122,7 @@ void os_close(mux_fd fd, enum os_kind kind)
 	if (socket->lost)
 		socket->acts_at = UINT64_MAX;
 	socket->reset = socket->lost;
-	socket->shut = true;
+	shut(socket);
 	wake_peer(socket);
 }
 
@@ -146,7 +158,29 @@ const char *os_error(int error)
 	return strerror(-error);
 }
 
-/* Nobody is in another thread here. The descriptor is a socket to which nothing is sent. */
+mux_fd os_accept(mux_fd fd, struct os_address *peer)
+{
+	static const int errors[] = { -ECONNABORTED, -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM };
+	struct sim_socket *listener = sim_socket(fd);
+	struct sim_socket *socket;
+	mux_fd accepted;
+
+	if (!listener->waiting)
+		return -EAGAIN;
+	if (sim_faults.transfer && sim_one_in(8)) {
+		int error = errors[sim_below(5)];
+
+		listener->waiting -= error == -ECONNABORTED;
+		return error;
+	}
+	listener->waiting--;
+	accepted = sim_open(&socket);
+	socket_bound(accepted, peer);
+	listener->came(socket);
+	return accepted;
+}
+
+/* Nobody is in another thread here, but a signal may come. The descriptor is a socket. */
 int os_waker_open(struct os_waker *waker)
 {
 	struct sim_socket *socket;
@@ -164,8 +198,10 @@ void os_waker_close(struct os_waker *waker)
 
 void os_wake(const struct os_waker *waker)
 {
-	(void)waker;
-	sim_fail("a wake, and no thread");
+	struct sim_socket *socket = sim_socket(waker->write_end);
+
+	socket->arrived++;
+	socket->edges |= MUX_READ;
 }
 
 /* ---- what no scenario does ---- */
@@ -222,12 +258,6 @@ ssize_t os_recv_datagrams(mux_fd fd, struct os_datagram *into, size_t count)
 ssize_t os_send_datagrams(mux_fd fd, const struct os_datagram *from, size_t count)
 {
 	(void)fd, (void)from, (void)count;
-	NEVER;
-}
-
-mux_fd os_accept(mux_fd fd, struct os_address *peer)
-{
-	(void)fd, (void)peer;
 	NEVER;
 }
 

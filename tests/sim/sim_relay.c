@@ -127,7 +127,7 @@ static void check_complete(const struct end *from, const struct end *to)
 		sim_fail("the end has not come");
 }
 
-void sim_relay(bool edge)
+void sim_relay(void)
 {
 	struct relay_policy policy = { .linger = -1 };
 	struct sim_faults faults = sim_faults;
@@ -139,7 +139,7 @@ void sim_relay(bool edge)
 	times_done = 0;
 	stopped = false;
 	sim_faults.memory = false;
-	mux = mux_new("sim", edge, &error);
+	mux = mux_new(sim_backend, sim_edge, &error);
 	if (!open_end(&ends[LEFT], LEFT) || !open_end(&ends[RIGHT], RIGHT))
 		sim_fail("cannot open");
 	sim_faults = faults;

@@ -20,6 +20,7 @@ mux_fd sim_open(struct sim_socket **socket)
 	*socket = &sockets[opened];
 	**socket = (struct sim_socket){
 		.open = true,
+		.moved_at = sim_now,
 		.room = 1 + sim_some(256 * 1024),
 		.acts_at = sim_now + sim_below(50),
 		.sends_at_most = 1 + (unsigned)sim_some(100 * 1000),
@@ -28,10 +29,15 @@ mux_fd sim_open(struct sim_socket **socket)
 	return (mux_fd)opened++;
 }
 
+mux_fd sim_descriptor(const struct sim_socket *socket)
+{
+	return socket - sockets;
+}
+
 struct sim_socket *sim_socket(mux_fd fd)
 {
 	if (fd < 0 || (size_t)fd >= opened || !sockets[fd].open)
-		sim_fail("descriptor %d is not open", fd);
+		sim_fail("descriptor %d is not open", (int)fd);
 	return &sockets[fd];
 }
 
@@ -86,7 +92,8 @@ unsigned sim_readiness(const struct sim_socket *socket)
 {
 	unsigned ready = 0;
 
-	if (socket->arrived > socket->received || socket->end_arrived || socket->reset)
+	if (socket->arrived > socket->received || socket->end_arrived || socket->reset ||
+		socket->waiting)
 		ready |= MUX_READ;
 	if (socket->written - socket->taken < socket->room || socket->reset)
 		ready |= MUX_WRITE;
@@ -103,14 +110,27 @@ size_t sim_watched(struct sim_socket **into, size_t limit)
 	return count;
 }
 
+unsigned sim_waiting(void)
+{
+	unsigned waiting = 0;
+
+	for (size_t i = 0; i < opened; i++)
+		if (sockets[i].open)
+			waiting += sockets[i].waiting;
+	return waiting;
+}
+
 /* ---- the peers ---- */
 
 /* Has the peer anything left to do that does not wait for the program? */
 static bool can_act(const struct sim_socket *socket)
 {
+	if (socket->is_listener)
+		return socket->open && socket->to_come;
 	if (socket->reset)
 		return false;
-	if (socket->written > socket->taken || (socket->shut && !socket->end_taken))
+	if (!socket->deaf &&
+		(socket->written > socket->taken || (socket->shut && !socket->end_taken)))
 		return true;
 	return socket->open &&
 	       (socket->arrived < socket->to_send || (socket->sends_end && !socket->end_arrived));
@@ -148,6 +168,8 @@ static void take(struct sim_socket *socket)
 {
 	uint64_t left = socket->written - socket->taken;
 
+	if (socket->deaf)
+		return;
 	if (left) {
 		socket->taken +=
 			1 + sim_below(left < socket->takes_at_most ? left : socket->takes_at_most);
@@ -157,6 +179,15 @@ static void take(struct sim_socket *socket)
 		socket->end_taken = true;
 }
 
+static void come(struct sim_socket *listener)
+{
+	listener->to_come--;
+	listener->waiting++;
+	listener->edges |= MUX_READ;
+	if (listener->to_come)
+		listener->acts_at = sim_now + (sim_one_in(2) ? sim_below(3) : sim_below(1000));
+}
+
 static void act(struct sim_socket *socket)
 {
 	static const int ends[] = { -ECONNRESET, -ECONNRESET, -ETIMEDOUT, -EHOSTUNREACH };
@@ -164,6 +195,10 @@ static void act(struct sim_socket *socket)
 	socket->acts_at = UINT64_MAX;
 	if (!can_act(socket))
 		return;
+	if (socket->is_listener) {
+		come(socket);
+		return;
+	}
 	if (sim_faults.reset && socket->open && sim_one_in(200)) {
 		reset(socket, ends[sim_below(sizeof(ends) / sizeof(ends[0]))]);
 		return;
@@ -191,6 +226,15 @@ uint64_t sim_next_act(void)
 		if (sockets[i].acts_at < next)
 			next = sockets[i].acts_at;
 	return next;
+}
+
+void sim_close_all(void)
+{
+	for (size_t i = 0; i < opened; i++)
+		if (sockets[i].open) {
+			sockets[i].io = NULL;
+			os_close((mux_fd)i, OS_SOCKET);
+		}
 }
 
 void sim_act_to_the_end(void)

@@ -1,0 +1,50 @@
+/* What a user is told, for report.h: the scenario hears of each connection's end, nobody of the rest. */
+#include "sim.h"
+
+#include "report.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+void report_error(const char *format, ...)
+{
+	(void)format;
+}
+
+/* The records that a subscriber has missed are told just before its end is. */
+void report_warning(const char *format, ...)
+{
+	va_list arguments;
+
+	if (strncmp(format, "%llu records dropped", 20) != 0)
+		return;
+	va_start(arguments, format);
+	sim_process.dropped = va_arg(arguments, unsigned long long);
+	va_end(arguments);
+}
+
+void report_event(int level, const char *format, ...)
+{
+	(void)level, (void)format;
+}
+
+void report_listening(const struct os_address *bound, const struct address *address)
+{
+	(void)bound, (void)address;
+}
+
+void report_accepted(const struct connection *connection)
+{
+	(void)connection;
+}
+
+void report_connected(const struct connection *connection)
+{
+	(void)connection;
+}
+
+void report_closed(const struct connection *connection, const char *why)
+{
+	sim_process.closed(connection, why);
+	sim_process.dropped = 0;
+}
