@@ -462,7 +462,8 @@ int cmd_fanout(const struct options *options)
 		return status;
 	if (hub_open(&fanout.hub, cmd->mux, &options->hub) < 0) {
 		report_error("out of memory");
-		return CMD_ERROR;
+		cmd->status = CMD_ERROR;
+		return cmd_run(cmd);
 	}
 	if (options->to_count)
 		started = dial_targets(&fanout);
