@@ -130,12 +130,12 @@ static void cut(struct hub_subscriber *subscriber, int error)
 	address_socket_text(&client->connection.peer, text);
 	if (error == -ETIME)
 		report("%s: cut off, it took nothing for %g s", text, (double)policy->stall / 1000);
-	else if (error == -ENOBUFS)
+	else if (error == HUB_LAGS)
 		report("%s: cut off, it lags by more than %llu bytes", text,
 			(unsigned long long)policy->queue);
 	else if (client->dialled)
 		report("send %s: %s", text, why);
-	leave(client, error == -ETIME || error == -ENOBUFS ? "too slow" : why, 0);
+	leave(client, error == -ETIME || error == HUB_LAGS ? "too slow" : why, 0);
 }
 
 static void idle(struct stream *stream)

@@ -445,7 +445,7 @@ static void deal_with_slow(struct hub *hub)
 		if (hub->policy.slow == HUB_DROP)
 			skip(s);
 		else if (hub->policy.slow == HUB_CLOSE)
-			cut(s, -ENOBUFS);
+			cut(s, HUB_LAGS);
 	}
 }
 

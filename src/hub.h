@@ -36,8 +36,9 @@ typedef void hub_flushed(struct hub_subscriber *subscriber);
 
 /*
  * The subscriber is out: its stream failed with `error`, or was too slow (-ETIME under HUB_WAIT,
- * -ENOBUFS under HUB_CLOSE). It has been unsubscribed; its owner closes the stream.
+ * HUB_LAGS under HUB_CLOSE). It has been unsubscribed; its owner closes the stream.
  */
+enum { HUB_LAGS = -20005 };
 typedef void hub_cut(struct hub_subscriber *subscriber, int error);
 
 /* A place in the chain, which it keeps alive from there on. */

@@ -171,10 +171,9 @@ static void cut(struct hub_subscriber *subscriber, int error)
 		sim_fail("cut, and it was out");
 	if (error == -ETIME && policy.slow != HUB_WAIT && !finished)
 		sim_fail("a stall that holds up nobody");
-	if (error == -ENOBUFS && policy.slow != HUB_CLOSE && !sim_faults.transfer)
+	if (error == HUB_LAGS && policy.slow != HUB_CLOSE)
 		sim_fail("cut for lagging");
-	if (error == -ENOBUFS && !sim_faults.transfer &&
-		published - (s->next + s->collected) < policy.queue)
+	if (error == HUB_LAGS && published - (s->next + s->collected) < policy.queue)
 		sim_fail("cut without a lag");
 	leave(s);
 }
