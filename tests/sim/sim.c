@@ -154,6 +154,7 @@ static const struct {
 	{ "relay", sim_relay },
 	{ "hub", sim_hub },
 	{ "echo", sim_echo },
+	{ "broker", sim_broker },
 };
 
 static const struct {

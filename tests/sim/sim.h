@@ -172,6 +172,9 @@ extern struct sim_process sim_process;
 /* Runs the command to its end. What it leaves open is closed and what it has not freed is freed. */
 void sim_run(int (*command)(const struct options *options), const struct options *options);
 
+/* Was the program told what it says became of a connection? */
+bool sim_was_told(const struct sim_socket *socket, const char *why);
+
 /* For mux_sim.c: true, a signal has come. */
 bool sim_signal(void);
 

@@ -56,15 +56,6 @@ static void came(struct sim_socket *socket)
 	socket->deaf = sim_one_in(10);
 }
 
-/* Was it told of what it says? */
-static bool has_happened(const char *why, const struct sim_socket *socket)
-{
-	return (socket->told && strcmp(why, os_error(socket->told)) == 0) ||
-	       (socket->told_broken && strcmp(why, os_error(-EPIPE)) == 0) ||
-	       (sim_faults.memory && strcmp(why, os_error(-ENOMEM)) == 0) ||
-	       (sim_faults.transfer && strcmp(why, os_error(-ENOSPC)) == 0);
-}
-
 static void closed(const struct connection *connection, const char *why)
 {
 	struct client *client = sim_socket(connection->peer.u.v4.sin_port)->owner;
@@ -81,7 +72,7 @@ static void closed(const struct connection *connection, const char *why)
 	else if (strcmp(why, "stopped") == 0)
 		holds = sim_process.signalled_at != UINT64_MAX;
 	else
-		holds = has_happened(why, socket);
+		holds = sim_was_told(socket, why);
 	if (!holds)
 		sim_fail("closed, and it was not so: %s", why);
 }

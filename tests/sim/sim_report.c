@@ -3,6 +3,7 @@
 
 #include "report.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -47,4 +48,12 @@ void report_closed(const struct connection *connection, const char *why)
 {
 	sim_process.closed(connection, why);
 	sim_process.dropped = 0;
+}
+
+bool sim_was_told(const struct sim_socket *socket, const char *why)
+{
+	return (socket->told && strcmp(why, os_error(socket->told)) == 0) ||
+	       (socket->told_broken && strcmp(why, os_error(-EPIPE)) == 0) ||
+	       (sim_faults.memory && strcmp(why, os_error(-ENOMEM)) == 0) ||
+	       (sim_faults.transfer && strcmp(why, os_error(-ENOSPC)) == 0);
 }
