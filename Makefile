@@ -110,7 +110,7 @@ $(B)/ref/%: bench/ref/%.c $(B)/flags
 
 # All but the command line, what makes sockets, and what is told, over a system of tests/sim.
 SIM_SOURCES := $(filter-out src/cli%.c src/socket.c src/report.c,$(wildcard src/*.c $(TLS_SOURCES)/*.c)) \
-	src/posix/os_library.c $(wildcard tests/sim/*.c)
+	src/posix/os_library.c $(wildcard src/windows/mux_iocp*.c tests/sim/*.c)
 SIM_OBJECTS := $(patsubst %.c,$(B)/sim/%.o,$(notdir $(SIM_SOURCES)))
 SIM_WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
 
@@ -123,6 +123,10 @@ $(B)/sim/%.o: src/posix/%.c $(B)/flags
 	$(call say,CC) $(CC) -Itests/sim $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/sim/%.o: $(TLS_SOURCES)/%.c $(B)/flags
+	$(Q)mkdir -p $(@D)
+	$(call say,CC) $(CC) -Itests/sim $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/sim/%.o: src/windows/%.c $(B)/flags
 	$(Q)mkdir -p $(@D)
 	$(call say,CC) $(CC) -Itests/sim $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 

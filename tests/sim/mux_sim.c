@@ -89,8 +89,7 @@ static int wait_sim(void *state, int timeout)
 	uint64_t until = timeout < 0 ? UINT64_MAX : sim_now + (uint64_t)timeout;
 
 	(void)state;
-	if (sim_faults.jumps && sim_one_in(300))
-		sim_now += sim_below(20 * 1000);
+	sim_begin_wait();
 	for (;;) {
 		if (sim_signal())
 			return 0;

@@ -15,8 +15,9 @@
 
 typedef intptr_t mux_fd;
 
+/* Readiness, and the completions of src/windows. */
 extern const struct mux_backend mux_sim;
-#define MUX_BACKENDS &mux_sim
+#define MUX_BACKENDS &mux_sim, &mux_iocp
 
 /* The one thing that is real. */
 #define OS_LIBCRYPTO "libcrypto.so.3"

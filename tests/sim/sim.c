@@ -10,6 +10,7 @@ struct sim_faults sim_faults;
 size_t sim_blocks;
 const char *sim_backend;
 bool sim_edge;
+size_t sim_piece;
 
 static uint64_t state;
 static uint64_t seed;
@@ -161,9 +162,11 @@ static const struct {
 	const char *name;
 	const char *backend;
 	bool edge;
+	size_t piece;
 } mechanisms[] = {
-	{ "level", "sim", false },
-	{ "edge", "sim", true },
+	{ "level", "sim", false, 0 },
+	{ "edge", "sim", true, 0 },
+	{ "completions", "iocp", false, 32 * 1024 },
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -181,6 +184,7 @@ static void run(void)
 	mechanism = mechanisms[how].name;
 	sim_backend = mechanisms[how].backend;
 	sim_edge = mechanisms[how].edge;
+	sim_piece = mechanisms[how].piece;
 	sim_process = (struct sim_process){ .signalled_at = UINT64_MAX };
 	sim_faults = (struct sim_faults){ 0 };
 	if (sim_one_in(2)) {

@@ -40,10 +40,11 @@ extern uint64_t sim_now; /* milliseconds */
 /* The event mechanism of this run, for mux_new. */
 extern const char *sim_backend;
 extern bool sim_edge;
+extern size_t sim_piece; /* bytes that may have gone, and the program is not told yet */
 
 /* ---- sockets ---- */
 
-enum { SIM_SOCKETS = 64 };
+enum { SIM_SOCKETS = 128 };
 
 struct sim_socket;
 
@@ -105,7 +106,13 @@ void sim_sockets_clear(void);
 /* A new connection: its descriptor, and the socket to set up. */
 mux_fd sim_open(struct sim_socket **socket);
 struct sim_socket *sim_socket(mux_fd fd);
-mux_fd sim_descriptor(const struct sim_socket *socket);
+bool sim_is_open(mux_fd fd);
+
+/* An error that the program is told once, and the connection is at its end. Returns it. */
+int sim_tell(struct sim_socket *socket, int error);
+
+/* One of those that wait is accepted, as `socket`. */
+void sim_connected(struct sim_socket *socket, struct sim_socket *listener);
 
 /* Who will come to the listener that the program opens next. */
 void sim_expect_clients(unsigned count, sim_came *came);
@@ -129,17 +136,23 @@ uint64_t sim_next_act(void);
 /* After the loop: the peers take and send until none can any more. */
 void sim_act_to_the_end(void);
 
-/* What the system does when a process has ended. */
-void sim_close_all(void);
+/* What the system does when a process has ended: how many it has left open. */
+size_t sim_close_all(void);
 
 /* The sockets that are watched, for the event mechanism: how many. */
 size_t sim_watched(struct sim_socket **into, size_t limit);
 
-/* For mux_sim.c, while nothing can be told: time passes to what happens next, or `until`. */
+/* For the event mechanisms. A wait begins: time may jump. */
+void sim_begin_wait(void);
+
+/* Nothing can be told: time passes to what happens next, or `until`. */
 void sim_pass(uint64_t until);
 
 /* Something was told: nobody rests. */
 void sim_stir(void);
+
+/* For sim_sockets_clear: no completion is owed to anybody. */
+void sim_winsock_clear(void);
 
 /* ---- memory ---- */
 
@@ -156,7 +169,8 @@ struct sim_process {
 	/* Nobody will act any more: is all as it should be? The command is stopped then. */
 	void (*rest)(void);
 
-	/* report_closed: what became of a connection. */
+	/* report_accepted and report_closed: a connection is the command's, and what became of it. */
+	void (*accepted)(const struct connection *connection);
 	void (*closed)(const struct connection *connection, const char *why);
 
 	/* "N records dropped for a slow subscriber", and then it is closed. */
@@ -172,10 +186,13 @@ extern struct sim_process sim_process;
 /* Runs the command to its end. What it leaves open is closed and what it has not freed is freed. */
 void sim_run(int (*command)(const struct options *options), const struct options *options);
 
+/* Has nothing moved for so long, as far as the program can know? */
+bool sim_is_idle(const struct sim_socket *socket, uint64_t timeout);
+
 /* Was the program told what it says became of a connection? */
 bool sim_was_told(const struct sim_socket *socket, const char *why);
 
-/* For mux_sim.c: true, a signal has come. */
+/* For the event mechanisms: true, a signal has come. */
 bool sim_signal(void);
 
 /* ---- scenarios: one run of a seed each ---- */

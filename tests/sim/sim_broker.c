@@ -213,8 +213,7 @@ static void closed(const struct connection *connection, const char *why)
 	if (strcmp(why, "end of file") == 0)
 		holds = stopped || client->socket->reset;
 	else if (strcmp(why, "idle") == 0)
-		holds = options.idle_timeout &&
-			sim_now - client->socket->moved_at >= options.idle_timeout;
+		holds = sim_is_idle(client->socket, options.idle_timeout);
 	else if (strcmp(why, "too slow") == 0)
 		holds = options.hub.slow != HUB_DROP || stopped;
 	else

@@ -14,12 +14,14 @@ enum { CLIENTS = 6 };
 
 struct client {
 	struct sim_socket *socket;
+	bool taken;      /* by the command; else it is in the backlog still */
 	const char *why; /* it was closed; NULL: it was not */
 };
 
 static struct options options;
 static struct client clients[CLIENTS];
 static size_t accepted;
+static bool somebody_came;
 static bool flawless;
 
 static void sent(struct sim_socket *socket, uint64_t position, const unsigned char *data, size_t n)
@@ -39,12 +41,6 @@ static void came(struct sim_socket *socket)
 	uint64_t most = 300 * (uint64_t)(socket->sends_at_most < socket->takes_at_most
 						 ? socket->sends_at_most
 						 : socket->takes_at_most);
-	size_t there = 0;
-
-	for (size_t i = 0; i < accepted; i++)
-		there += clients[i].socket->open;
-	if (options.max_conns && there >= options.max_conns)
-		sim_fail("more clients than it may have");
 	client->socket = socket;
 	socket->owner = client;
 	socket->sent = sent;
@@ -54,6 +50,24 @@ static void came(struct sim_socket *socket)
 		socket->to_send = most;
 	socket->sends_end = !sim_one_in(8);
 	socket->deaf = sim_one_in(10);
+}
+
+static size_t taken(void)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < accepted; i++)
+		count += clients[i].taken && clients[i].socket->open;
+	return count;
+}
+
+static void take(const struct connection *connection)
+{
+	struct client *client = sim_socket(connection->peer.u.v4.sin_port)->owner;
+
+	client->taken = somebody_came = true;
+	if (options.max_conns && taken() > options.max_conns)
+		sim_fail("more clients than it may have");
 }
 
 static void closed(const struct connection *connection, const char *why)
@@ -68,7 +82,7 @@ static void closed(const struct connection *connection, const char *why)
 	if (strcmp(why, "end of file") == 0)
 		holds = socket->end_arrived || socket->reset;
 	else if (strcmp(why, "idle") == 0)
-		holds = options.idle_timeout && sim_now - socket->moved_at >= options.idle_timeout;
+		holds = sim_is_idle(socket, options.idle_timeout);
 	else if (strcmp(why, "stopped") == 0)
 		holds = sim_process.signalled_at != UINT64_MAX;
 	else
@@ -80,18 +94,19 @@ static void closed(const struct connection *connection, const char *why)
 /* Nobody acts any more: only who says nothing and is never idle for too long is still there. */
 static void rest(void)
 {
-	size_t there = 0;
+	size_t waiting = sim_waiting();
 
 	for (size_t i = 0; i < accepted; i++) {
 		const struct sim_socket *socket = clients[i].socket;
 
-		there += socket->open;
-		if (socket->open && (options.idle_timeout || (!socket->deaf && socket->sends_end)))
+		waiting += socket->open && !clients[i].taken;
+		if (socket->open && clients[i].taken &&
+			(options.idle_timeout || (!socket->deaf && socket->sends_end)))
 			sim_fail("a client is not served to its end");
 		if (!socket->open && !clients[i].why && !sim_faults.memory)
 			sim_fail("closed, and nobody was told");
 	}
-	if (sim_waiting() && (!options.max_conns || there < options.max_conns))
+	if (waiting && (!options.max_conns || taken() < options.max_conns))
 		sim_fail("a client is not accepted");
 }
 
@@ -120,6 +135,7 @@ void sim_echo(void)
 	flawless = !sim_faults.reset && !sim_faults.transfer && !memory;
 	memset(clients, 0, sizeof(clients));
 	accepted = 0;
+	somebody_came = false;
 	options = (struct options){
 		.backend = sim_backend,
 		.edge = sim_edge,
@@ -132,12 +148,13 @@ void sim_echo(void)
 	};
 	sim_expect_clients(1 + (unsigned)sim_below(CLIENTS), came);
 	sim_process.rest = rest;
+	sim_process.accepted = take;
 	sim_process.closed = closed;
 	sim_process.signal_at = sim_one_in(2) ? UINT64_MAX : sim_now + sim_some(5000);
 	sim_run(cmd_echo, &options);
 	for (size_t i = 0; i < accepted; i++)
 		check(&clients[i]);
 	if (sim_process.signalled_at == UINT64_MAX && !memory &&
-		(sim_process.status != CMD_TIMED_OUT || accepted))
+		(sim_process.status != CMD_TIMED_OUT || somebody_came))
 		sim_fail("it ended by itself, with status %d", sim_process.status);
 }

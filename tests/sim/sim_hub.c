@@ -173,7 +173,7 @@ static void cut(struct hub_subscriber *subscriber, int error)
 		sim_fail("a stall that holds up nobody");
 	if (error == HUB_LAGS && policy.slow != HUB_CLOSE)
 		sim_fail("cut for lagging");
-	if (error == HUB_LAGS && published - (s->next + s->collected) < policy.queue)
+	if (error == HUB_LAGS && published - (s->next + s->collected) + sim_piece < policy.queue)
 		sim_fail("cut without a lag");
 	leave(s);
 }

@@ -1,6 +1,8 @@
 /* Making sockets, for socket.h: a listener's clients come by themselves. */
 #include "sim.h"
 
+#include <errno.h>
+
 static unsigned expected;
 static sim_came *expected_came;
 
@@ -20,6 +22,20 @@ mux_fd socket_listen(enum address_scheme scheme, const struct os_address *at,
 	listener->is_listener = true;
 	listener->to_come = expected;
 	listener->came = expected_came;
+	return fd;
+}
+
+/* One that somebody who comes will be accepted as. */
+mux_fd os_socket(int family, int type)
+{
+	struct sim_socket *socket;
+	mux_fd fd;
+
+	(void)family, (void)type;
+	if (sim_waiting() && sim_faults.transfer && sim_one_in(8))
+		return -EMFILE;
+	fd = sim_open(&socket);
+	socket->acts_at = UINT64_MAX;
 	return fd;
 }
 

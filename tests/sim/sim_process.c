@@ -10,6 +10,7 @@
 enum {
 	LONG = 60 * 1000, /* longer than anything of the program's own waits */
 	GRACE = 1000,     /* how long a stopped command may take: see cmd.c */
+	TURNS = 20 * 1000 /* more than what comes within a millisecond may need */
 };
 
 struct sim_process sim_process;
@@ -47,6 +48,19 @@ bool sim_signal(void)
 }
 
 /* ---- time ---- */
+
+void sim_begin_wait(void)
+{
+	static uint64_t at;
+	static unsigned turns;
+
+	turns = at == sim_now ? turns + 1 : 0;
+	at = sim_now;
+	if (turns > TURNS)
+		sim_fail("it spins: so many turns, and no time has passed");
+	if (sim_faults.jumps && sim_one_in(300))
+		sim_now += sim_below(20 * 1000);
+}
 
 void sim_stir(void)
 {
@@ -113,6 +127,8 @@ void sim_run(int (*command)(const struct options *options), const struct options
 		sim_process.signal = 0;
 		if (sim_blocks != before)
 			sim_fail("%zu blocks of memory are left", sim_blocks - before);
+		if (sim_close_all())
+			sim_fail("a descriptor is left open");
 	}
 	catches = false;
 	sim_memory_end();

@@ -96,6 +96,20 @@ static bool has_happened(int error, const struct sim_socket *socket)
 	       (error == -ENOMEM && sim_faults.memory) || (error == -ENOSPC && sim_faults.transfer);
 }
 
+/* What had been received is written, also where the relay is stopped or fails. */
+static void check_written(const struct relay *ended, enum relay_way way)
+{
+	const struct relay_policy *policy = &ended->policy;
+	const struct sim_socket *from = ends[way == RELAY_RIGHTWARD ? LEFT : RIGHT].socket;
+	const struct sim_socket *to = ends[way == RELAY_RIGHTWARD ? RIGHT : LEFT].socket;
+
+	if (policy->discard[way] || policy->idle_timeout || policy->end_on_right_eof ||
+		policy->end_on_left_eof || sim_faults.memory || sim_faults.transfer)
+		return; /* as these may end it at once */
+	if (!to->reset && to->written != from->received)
+		sim_fail("received, and not written");
+}
+
 static void done(struct relay *ended)
 {
 	if (times_done++)
@@ -104,6 +118,8 @@ static void done(struct relay *ended)
 	if (ended->reason == RELAY_FAILED &&
 		!has_happened(ended->error, end_of(ended->failed)->socket))
 		sim_fail("it failed with %s, which it was not told", os_error(ended->error));
+	check_written(ended, RELAY_RIGHTWARD);
+	check_written(ended, RELAY_LEFTWARD);
 	close_end(&ends[LEFT]);
 	close_end(&ends[RIGHT]);
 }

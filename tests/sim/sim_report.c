@@ -36,7 +36,8 @@ void report_listening(const struct os_address *bound, const struct address *addr
 
 void report_accepted(const struct connection *connection)
 {
-	(void)connection;
+	if (sim_process.accepted)
+		sim_process.accepted(connection);
 }
 
 void report_connected(const struct connection *connection)
@@ -56,4 +57,10 @@ bool sim_was_told(const struct sim_socket *socket, const char *why)
 	       (socket->told_broken && strcmp(why, os_error(-EPIPE)) == 0) ||
 	       (sim_faults.memory && strcmp(why, os_error(-ENOMEM)) == 0) ||
 	       (sim_faults.transfer && strcmp(why, os_error(-ENOSPC)) == 0);
+}
+
+/* With completions a piece counts when all of it has gone, and that is told later. */
+bool sim_is_idle(const struct sim_socket *socket, uint64_t timeout)
+{
+	return timeout && (sim_piece || sim_now - socket->moved_at >= timeout);
 }

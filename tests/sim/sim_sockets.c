@@ -11,6 +11,7 @@ void sim_sockets_clear(void)
 {
 	memset(sockets, 0, sizeof(sockets));
 	opened = 0;
+	sim_winsock_clear();
 }
 
 mux_fd sim_open(struct sim_socket **socket)
@@ -29,9 +30,16 @@ mux_fd sim_open(struct sim_socket **socket)
 	return (mux_fd)opened++;
 }
 
-mux_fd sim_descriptor(const struct sim_socket *socket)
+bool sim_is_open(mux_fd fd)
 {
-	return socket - sockets;
+	return sockets[fd].open;
+}
+
+void sim_connected(struct sim_socket *socket, struct sim_socket *listener)
+{
+	socket->acts_at = sim_now + sim_below(50);
+	socket->moved_at = sim_now;
+	listener->came(socket);
 }
 
 struct sim_socket *sim_socket(mux_fd fd)
@@ -228,13 +236,17 @@ uint64_t sim_next_act(void)
 	return next;
 }
 
-void sim_close_all(void)
+size_t sim_close_all(void)
 {
+	size_t count = 0;
+
 	for (size_t i = 0; i < opened; i++)
 		if (sockets[i].open) {
 			sockets[i].io = NULL;
 			os_close((mux_fd)i, OS_SOCKET);
+			count++;
 		}
+	return count;
 }
 
 void sim_act_to_the_end(void)
