@@ -101,7 +101,8 @@ $(W)/give.exe: tests/wine/give.c Makefile
 
 windows-test-programs: $(W)/muxcat.exe $(B)/muxcat $(B)/one_byte.so $(W)/handles_only.so $(W)/give.exe $(B)/loads/round_trips
 
-$(B)/one_byte.so: tests/one_byte.c $(B)/flags
+# What the tests load into muxcat.
+$(B)/%.so: tests/%.c $(B)/flags
 	$(call say,CC) $(CC) -std=c11 -O2 $(WARNINGS) -shared -fPIC -o $@ $< -ldl
 
 $(B)/ref/%: bench/ref/%.c $(B)/flags
@@ -141,7 +142,7 @@ $(B)/sim/sim: $(SIM_OBJECTS)
 
 bench-programs: $(B)/muxcat $(patsubst bench/%.c,$(B)/%,$(wildcard bench/ref/*.c bench/loads/*.c))
 
-test-programs: $(B)/muxcat $(B)/loads/round_trips $(B)/one_byte.so $(B)/sim/sim $(UNIT)
+test-programs: $(B)/muxcat $(B)/loads/round_trips $(B)/one_byte.so $(B)/no_memory.so $(B)/sim/sim $(UNIT)
 
 check: ; $(Q)scripts/deps.sh check && scripts/check.sh
 check-long: ; $(Q)scripts/deps.sh check && LONG=7200 TESTS=tls scripts/check.sh

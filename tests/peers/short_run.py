@@ -1,0 +1,377 @@
+"""A short run of each command between peers of ours, for a fault to be brought into.
+
+What must hold whatever fails: nobody gets a wrong byte or takes a part for the whole; who has not
+had everything belongs to a failure that has its line and its status; and nothing hangs.
+"""
+import os
+import re
+import select
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from joined import muxcat, pattern
+from tls_socket import TlsSocket, path
+
+PATIENCE = 20
+INPUT = pattern(0, 50000)  # a pipe holds it
+SENT = pattern(1 << 20, 60000)
+TALK = [b"one", b"two" * 500, b"three"]  # datagrams
+
+
+def is_readable(peer):
+	return bool(select.select([peer], [], [], 0)[0])
+
+
+class Party:
+	"""Whom muxcat sends to: what it is due, what it has got, and whether it saw an end or a reset."""
+
+	def __init__(self, due):
+		self.due, self.got, self.end = due, b"", None
+		self.was_reset = False
+
+	def is_whole(self):
+		return self.got == self.due and self.end != "reset"
+
+	def is_untouched(self):
+		return not self.got and self.end != "end"
+
+	def read(self, peer):
+		try:
+			while piece := peer.recv(65536):
+				self.got += piece
+			self.end = "reset" if self.was_reset else "end"
+		except (ConnectionError, ssl.SSLError):
+			self.end = "reset"
+
+	def send(self, peer, data):
+		"""All of it, and our end. A reset that is told here is not told again."""
+		try:
+			while data:
+				data = data[peer.send(data):]
+			peer.shutdown(socket.SHUT_WR)
+		except (BrokenPipeError, ssl.SSLError):
+			pass
+		except OSError:
+			self.was_reset = True
+
+	def exchange(self, peer, data):
+		self.send(peer, data)
+		self.read(peer)
+
+
+class Run:
+	"""muxcat in a folder of its own, after the words of `under`; `environ` is added to its environment."""
+
+	def __init__(self, under=(), environ=None, tls=False, options=()):
+		self.under, self.environ = list(under), environ or {}
+		self.tls, self.options = tls, list(options)
+		self.parties, self.is_server = [], False
+		self.turned_away = 0  # clients that came again
+		self.input, self.output = os.pipe(), os.pipe()
+		self.out = None
+		self.process, self.status, self.lines = None, None, []
+		self.folder = tempfile.TemporaryDirectory()
+
+	def __enter__(self):
+		return self
+
+	def __exit__(self, *_):
+		if self.process and self.process.poll() is None:
+			os.kill(self.pid(), signal.SIGKILL)
+			self.process.wait()
+		for end in (*self.input, *self.output):
+			try:
+				os.close(end)
+			except OSError:
+				pass
+		self.folder.cleanup()
+
+	def file(self, name):
+		return os.path.join(self.folder.name, name)
+
+	def party(self, due):
+		self.parties.append(Party(due))
+		return self.parties[-1]
+
+	# ---- muxcat ----
+
+	def start(self, *arguments, stdin=INPUT, stdout=SENT):
+		"""stdin is what is in its pipe, stdout what is due there."""
+		if self.tls:
+			arguments += (("--tls", "--ca", path("ca.pem"), "--server-name=localhost")
+				if arguments[0] == "connect" else ("--tls", "--cert", path("good.pem")))
+		self.out = self.party(stdout)
+		os.write(self.input[1], stdin)
+		with open(self.file("err"), "wb") as err:
+			self.process = subprocess.Popen([*self.under, *muxcat(*arguments, *self.options)],
+				stdin=self.input[0], stdout=self.output[1], stderr=err,
+				env={**os.environ, **self.environ})
+		for end in (self.input[0], self.input[1], self.output[1]):
+			os.close(end)
+
+	def pid(self):
+		"""muxcat's own, also where `under` has made it its child."""
+		pid = self.process.pid
+		with open(f"/proc/{pid}/task/{pid}/children") as file:
+			children = file.read().split()
+		return int(children[0]) if children else pid
+
+	def serve(self, *arguments, **streams):
+		self.start(*arguments, "--port-file", self.file("port"), "127.0.0.1", "0", **streams)
+		self.wait_for(lambda: os.path.exists(self.file("port")))
+
+	def has_ended(self):
+		return self.process.poll() is not None
+
+	def wait_for(self, condition):
+		"""Until then, or until muxcat has ended."""
+		deadline = time.monotonic() + PATIENCE
+		while not condition() and not self.has_ended():
+			assert time.monotonic() < deadline, "it hangs"
+			time.sleep(0.002)
+
+	def finish(self):
+		"""It ends by itself, or has done so."""
+		try:
+			self.process.wait(PATIENCE)
+		except subprocess.TimeoutExpired:
+			raise AssertionError("it hangs") from None
+		self.collect()
+
+	def stop(self):
+		self.is_server = True
+		if not self.has_ended():
+			os.kill(self.pid(), signal.SIGTERM)
+		self.finish()
+
+	def finish_if_served(self):
+		"""One that has turned away all who came still waits for somebody."""
+		if self.turned_away > 1 and not self.has_ended():
+			self.stop()
+		else:
+			self.finish()
+
+	def collect(self):
+		self.status = self.process.returncode
+		self.out.got = os.read(self.output[0], 1 << 20)
+		with open(self.file("err"), errors="replace") as file:
+			self.lines = file.read().splitlines()
+
+	# ---- its peers ----
+
+	def port(self):
+		"""0 if it has ended before it had one."""
+		if not os.path.exists(self.file("port")):
+			return 0
+		with open(self.file("port")) as file:
+			return int(file.read())
+
+	def dial(self):
+		"""A connection to the server, or None."""
+		try:
+			below = socket.create_connection(("127.0.0.1", self.port()), PATIENCE)
+			return TlsSocket(below, False) if self.tls else below
+		except (OSError, ssl.SSLError):
+			return None
+
+	def accept(self, listener, given_up=lambda: False):
+		"""A connection of muxcat's, or None."""
+		listener.settimeout(0)
+		accepted = []
+
+		def came():
+			try:
+				accepted.append(listener.accept()[0])
+			except BlockingIOError:
+				pass
+			return accepted
+
+		self.wait_for(lambda: came() or given_up())
+		if not came():
+			return None
+		accepted[0].settimeout(PATIENCE)
+		try:
+			return TlsSocket(accepted[0], True) if self.tls else accepted[0]
+		except (ConnectionError, ssl.SSLError):
+			return None
+
+	def client(self, due, data):
+		"""A client's whole talk. One that was turned away comes again, once."""
+		for attempt in range(2):
+			party = self.party(due)
+			peer = self.dial()
+			if peer:
+				party.exchange(peer, data)
+			if not party.is_untouched() or self.has_ended():
+				return
+			self.turned_away += 1
+			if not attempt:
+				self.parties.remove(party)
+
+	# ---- what must hold ----
+
+	def is_whole(self):
+		return all(party.is_whole() for party in self.parties)
+
+	def has_failed(self):
+		return self.status not in ((0, -signal.SIGTERM) if self.is_server else (0,))
+
+	def check(self):
+		"""Whatever was brought about."""
+		for party in self.parties:
+			assert party.due.startswith(party.got), "wrong bytes"
+			assert party.is_whole() or party.end != "end", "a part is taken for the whole"
+		for line in self.lines:
+			assert line.startswith("muxcat: ") and len(line) > 12, "no clear line: " + repr(line)
+		if self.has_failed():
+			assert self.status == 1, "it ended with %d" % self.status
+			assert len(self.lines) == 1, "not one line: %r" % self.lines
+		elif not self.is_server:
+			assert self.is_whole(), "exit 0, and not everybody has everything"
+
+	def check_told(self, line):
+		"""One line on stderr, or none."""
+		found = len(self.lines) == 1 and re.fullmatch("muxcat: " + line, self.lines[0])
+		assert found if line else not self.lines, "on stderr: %r" % self.lines
+
+
+# ---- the commands ----
+
+def at_the_same_time(*functions):
+	with ThreadPoolExecutor() as pool:
+		for done in [pool.submit(function) for function in functions]:
+			done.result()
+
+
+def connect(run):
+	with socket.create_server(("127.0.0.1", 0)) as listener:
+		run.start("connect", "127.0.0.1", str(listener.getsockname()[1]))
+		peer = run.accept(listener)
+	party = run.party(INPUT)
+	if peer:
+		party.exchange(peer, SENT)
+	run.finish()
+
+
+def listen(run):
+	run.serve("listen")
+	run.client(INPUT, SENT)
+	run.finish_if_served()
+
+
+def listen_many(run):
+	run.serve("listen", "-k")
+	run.client(INPUT, SENT)
+	run.stop()
+
+
+def relay_one(run, listener):
+	"""A client's whole talk with the target; false: it was turned away."""
+	to_client, to_target = run.party(INPUT), run.party(SENT)
+	client = run.dial()
+	if not client:
+		return run.has_ended()
+	to_client.send(client, SENT)
+	target = run.accept(listener, lambda: to_client.was_reset or is_readable(client))
+	if target:
+		to_target.exchange(target, INPUT)
+	to_client.read(client)
+	return bool(target) or run.has_ended()
+
+
+def relay(run):
+	with socket.create_server(("127.0.0.1", 0)) as listener:
+		run.serve("listen", "--to", "127.0.0.1:%d" % listener.getsockname()[1], stdout=b"")
+		if not relay_one(run, listener):
+			run.turned_away += 1
+			del run.parties[-2:]
+			run.turned_away += not relay_one(run, listener)
+	run.finish_if_served()
+
+
+def echo(run):
+	run.serve("echo", stdout=b"")
+	for _ in range(3):
+		run.client(SENT, SENT)
+	run.stop()
+
+
+def fanout(run):
+	run.serve("fanout", "--min-clients=2", stdout=b"")
+	at_the_same_time(lambda: run.client(INPUT, b""), lambda: run.client(INPUT, b""))
+	run.is_server = True  # of whoever stays
+	run.finish_if_served()
+
+
+def target(run, listener):
+	party = run.party(INPUT)
+	peer = run.accept(listener)
+	if peer:
+		party.exchange(peer, b"")
+
+
+def fanout_to(run):
+	with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+		run.start("fanout", *("--to=127.0.0.1:%d" % s.getsockname()[1] for s in (first, second)), stdout=b"")
+		at_the_same_time(lambda: target(run, first), lambda: target(run, second))
+	run.finish()
+
+
+def talk(run, peer, address):
+	"""Datagrams to a server; each is answered, or sent again."""
+	party = run.party(b"".join(TALK))
+	peer.settimeout(0.5)
+	if run.has_ended():
+		return
+	for datagram in TALK:
+		for _ in range(3):
+			try:
+				peer.sendto(datagram, address)
+				answer = peer.recv(65536)
+				break
+			except (TimeoutError, ConnectionError):
+				answer = b""
+		party.got += answer
+
+
+def echo_udp(run):
+	run.serve("echo", "-u", stdout=b"")
+	with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+		talk(run, peer, ("127.0.0.1", run.port()))
+	run.stop()
+
+
+def connect_udp(run):
+	with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+		peer.bind(("127.0.0.1", 0))
+		peer.settimeout(0.02)
+		run.start("connect", "-u", "-q", "0.3", "127.0.0.1", str(peer.getsockname()[1]),
+			stdin=b"question", stdout=b"answer")
+		party = run.party(b"question")
+		while not party.got and not run.has_ended():
+			try:
+				party.got, address = peer.recvfrom(65536)
+				peer.sendto(b"answer", address)
+			except TimeoutError:
+				pass
+		run.finish()
+
+
+def listen_udp(run):
+	run.serve("listen", "-u", "-q", "0.3", stdin=b"answer", stdout=b"question")
+	with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+		peer.settimeout(0.02)
+		party = run.party(b"answer")
+		if not run.has_ended():
+			peer.sendto(b"question", ("127.0.0.1", run.port()))
+		while not party.got and not run.has_ended():
+			try:
+				party.got = peer.recv(65536)
+			except TimeoutError:
+				pass
+		run.finish()
