@@ -29,6 +29,12 @@ void cli_usage_error(const char *format, ...)
 	os_exit(CMD_USAGE);
 }
 
+static _Noreturn void out_of_memory(void)
+{
+	report_error("out of memory");
+	os_exit(CMD_ERROR);
+}
+
 /* Help that could not be written is no help. */
 _Noreturn static void finish_output(bool written)
 {
@@ -501,7 +507,7 @@ static void read_command(struct reading *reading, int argc, char **argv)
 		cli_usage_error("--edge: %s has no edge-triggered mode", options->backend);
 	options->to = calloc(options->to_count + 1, sizeof(*options->to));
 	if (!options->to)
-		cli_usage_error("out of memory");
+		out_of_memory();
 	for (size_t i = 0; i < options->to_count; i++)
 		read_target(&options->to[i], reading->to[i], &defaults);
 	if (reading->from) {
@@ -549,7 +555,7 @@ int main(int argc, char **argv)
 	os_start();
 	reading.to = calloc((size_t)argc + 1, sizeof(*reading.to));
 	if (!reading.to)
-		cli_usage_error("out of memory");
+		out_of_memory();
 
 	int at = read_options(&reading, argc, argv);
 
