@@ -313,6 +313,9 @@ struct mux *mux_new(const char *name, bool edge, int *error)
 	mux->backend = backend;
 	mux->edge = edge;
 	mux->completed_tail = &mux->completed;
+	*error = mux_timers_open(mux);
+	if (*error)
+		goto fail;
 	*error = backend->open(&mux->state);
 	if (*error)
 		goto fail;
@@ -333,6 +336,7 @@ fail_waker:
 fail_backend:
 	backend->close(mux->state);
 fail:
+	free(mux->heap);
 	free(mux);
 	return NULL;
 }

@@ -71,6 +71,9 @@ void mux_run_posted(struct mux *mux);
 /* Begins to hear of what is posted; the waker is attached. */
 void mux_hear_posts(struct mux *mux);
 
+/* Makes room for a loop's first timers: 0 or -ENOMEM. */
+int mux_timers_open(struct mux *mux);
+
 /* Runs the callbacks of the timers that are due at mux->now. */
 void mux_timers_run(struct mux *mux);
 

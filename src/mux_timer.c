@@ -5,9 +5,13 @@
  */
 #include "mux_loop.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+/* A loop's own timers, and those of a few connections: who has that many has them without fail. */
+enum { ROOM = 64 };
 
 static void place(struct mux *mux, struct mux_timer *timer, size_t position)
 {
@@ -38,18 +42,28 @@ static void sift_down(struct mux *mux, struct mux_timer *timer)
 	place(mux, timer, at);
 }
 
+static bool grow(struct mux *mux, size_t room)
+{
+	struct mux_timer **heap = realloc(mux->heap, room * sizeof(*heap));
+
+	if (!heap)
+		return false;
+	mux->heap = heap;
+	mux->heap_room = room;
+	return true;
+}
+
+int mux_timers_open(struct mux *mux)
+{
+	return grow(mux, ROOM) ? 0 : -ENOMEM;
+}
+
 static void insert(struct mux *mux, struct mux_timer *timer)
 {
-	if (mux->timers + 1 >= mux->heap_room) {
-		size_t room = mux->heap_room ? 2 * mux->heap_room : 16;
-		struct mux_timer **heap = realloc(mux->heap, room * sizeof(*heap));
-
-		if (!heap) { /* a deadline that silently never comes would be a lie */
-			fputs("muxcat: out of memory\n", stderr);
-			abort();
-		}
-		mux->heap = heap;
-		mux->heap_room = room;
+	/* a deadline that silently never comes would be a lie */
+	if (mux->timers + 1 >= mux->heap_room && !grow(mux, 2 * mux->heap_room)) {
+		fputs("muxcat: out of memory\n", stderr);
+		abort();
 	}
 	timer->mux = mux;
 	timer->position = ++mux->timers;
