@@ -373,6 +373,15 @@ bool cmd_take(struct cmd *cmd, struct server *server, const struct transport *ar
 	return true;
 }
 
+void cmd_refuse(struct server *server, const struct transport *arrival)
+{
+	char text[ADDRESS_TEXT];
+
+	report_warning("accept %s: refused, %s", address_socket_text(arrival->peer, text),
+		os_error(-ENOMEM));
+	server_refuse(server, arrival);
+}
+
 void cmd_check_refused(struct cmd *cmd, const struct connection *connection)
 {
 	int refused = connection->stream->refused;

@@ -118,6 +118,9 @@ void cmd_somebody_came(struct cmd *cmd);
 bool cmd_take(struct cmd *cmd, struct server *server, const struct transport *arrival,
 	struct connection *connection);
 
+/* server_refuse for want of memory, with a warning. */
+void cmd_refuse(struct server *server, const struct transport *arrival);
+
 /*
  * From the `closed` of a connection: if its peer has refused what it was sent last, report that and set
  * the exit status, unless the command has failed before.

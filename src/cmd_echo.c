@@ -82,7 +82,7 @@ static void arrived(struct server *server, const struct transport *arrival)
 	struct client *client = calloc(1, sizeof(*client));
 
 	if (!client) {
-		server_refuse(server, arrival);
+		cmd_refuse(server, arrival);
 		return;
 	}
 	if (!cmd_take(&echo->cmd, server, arrival, &client->connection)) {

@@ -364,7 +364,7 @@ static void arrived(struct server *server, const struct transport *arrival)
 	struct client *client = calloc(1, sizeof(*client));
 
 	if (!client)
-		server_refuse(server, arrival);
+		cmd_refuse(server, arrival);
 	else if (cmd_take(&fanout->cmd, server, arrival, &client->connection))
 		subscribe(fanout, client);
 	else

@@ -270,7 +270,7 @@ static void arrived(struct server *server, const struct transport *arrival)
 	struct client *client = calloc(1, sizeof(*client));
 
 	if (!client) {
-		server_refuse(server, arrival);
+		cmd_refuse(server, arrival);
 		return;
 	}
 	if (!cmd_take(&listen->cmd, server, arrival, &client->connection)) {

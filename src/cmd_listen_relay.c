@@ -139,7 +139,7 @@ static void arrived(struct server *server, const struct transport *arrival)
 	}
 	pair = calloc(1, sizeof(*pair));
 	if (!pair) {
-		server_refuse(server, arrival);
+		cmd_refuse(server, arrival);
 		return;
 	}
 	if (!cmd_take(&listen->cmd, server, arrival, &pair->client)) {
