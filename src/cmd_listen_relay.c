@@ -153,8 +153,11 @@ static void arrived(struct server *server, const struct transport *arrival)
 	pair->open = 1;
 	list_add(&listen->pairs, &pair->link);
 	pair->dial = cmd_dial(&listen->cmd, options->to, 0, dialled, pair);
-	if (!pair->dial)
-		connection_reset(&pair->client, 0, client_closed);
+	if (pair->dial)
+		return;
+	if (!options->keep_open)
+		listen->cmd.status = CMD_ERROR;
+	connection_reset(&pair->client, 0, client_closed);
 }
 
 static void stop(struct cmd *cmd)
