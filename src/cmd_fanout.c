@@ -389,24 +389,41 @@ static void target_dialled(void *user, const struct dialled *dialled)
 	subscribe(fanout, client);
 }
 
+/* False after a reported failure. */
+static bool dial_target(struct target *target)
+{
+	struct cmd *cmd = &target->fanout->cmd;
+
+	target->client = calloc(1, sizeof(*target->client));
+	if (!target->client) {
+		report_error("out of memory");
+		return false;
+	}
+	target->dial =
+		cmd_dial(cmd, target->address, cmd->options->timeout, target_dialled, target);
+	if (!target->dial)
+		free(target->client);
+	return target->dial;
+}
+
 static bool dial_targets(struct fanout *fanout)
 {
 	const struct options *options = fanout->cmd.options;
 
 	fanout->targets = calloc(options->to_count, sizeof(*fanout->targets));
-	for (size_t i = 0; fanout->targets && i < options->to_count; i++) {
+	if (!fanout->targets) {
+		report_error("out of memory");
+		return false;
+	}
+	for (size_t i = 0; i < options->to_count; i++) {
 		struct target *target = &fanout->targets[i];
 
 		target->fanout = fanout;
 		target->address = &options->to[i];
-		target->client = calloc(1, sizeof(*target->client));
-		target->dial = target->client ? cmd_dial(&fanout->cmd, target->address,
-							options->timeout, target_dialled, target)
-					      : NULL;
-		if (!target->dial)
+		if (!dial_target(target))
 			return false;
 	}
-	return fanout->targets;
+	return true;
 }
 
 /* ---- the command ---- */
@@ -469,7 +486,7 @@ int cmd_fanout(const struct options *options)
 		started = dial_targets(&fanout);
 	else
 		started = fanout.serving = cmd_serve(cmd, &fanout.server);
-	if (started && !open_input(&fanout))
+	if (!started || !open_input(&fanout))
 		cmd_fail(cmd, CMD_ERROR);
 	status = cmd_run(cmd);
 	hub_close(&fanout.hub);
