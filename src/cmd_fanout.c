@@ -24,7 +24,7 @@ struct fanout {
 	struct dial *source_dial;
 	struct stream *input; /* stdin or the source, once it is open; NULL with --broker */
 	bool serving;
-	bool input_failed;
+	bool cut_short; /* nobody is given everything any more */
 };
 
 struct target {
@@ -103,10 +103,10 @@ static void flushed(struct hub_subscriber *subscriber)
 
 	hub_unsubscribe(subscriber);
 	stream_reset_at_exit(client->connection.stream, false);
-	if (client->fanout->input_failed && !client->leaving) {
+	if (client->fanout->cut_short && !client->leaving) {
 		/* what it has is not the whole, and it shall know */
 		client->leaving = true;
-		report_closed(&client->connection, "the input failed");
+		report_closed(&client->connection, "stopped");
 		connection_reset(
 			&client->connection, client->fanout->hub.policy.stall, client_closed);
 		return;
@@ -215,7 +215,7 @@ static void input_failed(struct fanout *fanout, int error)
 		report_error("recv %s: %s", address_socket_text(&fanout->source.peer, text),
 			stream_error(fanout->input, error));
 	fanout->cmd.status = CMD_ERROR;
-	fanout->input_failed = true;
+	fanout->cut_short = true;
 	finish(fanout);
 }
 
@@ -247,6 +247,13 @@ static void pull(struct fanout *fanout)
 		stream_recv(input, input_received);
 }
 
+/* Whoever is there shall not take what it has for the whole. */
+static void fail(struct fanout *fanout, int status)
+{
+	fanout->cut_short = true;
+	cmd_fail(&fanout->cmd, status);
+}
+
 static void source_dialled(void *user, const struct dialled *dialled)
 {
 	struct fanout *fanout = user;
@@ -255,7 +262,7 @@ static void source_dialled(void *user, const struct dialled *dialled)
 
 	fanout->source_dial = NULL;
 	if (status) {
-		cmd_fail(cmd, status);
+		fail(fanout, status);
 		return;
 	}
 	fanout->input = fanout->source.stream;
@@ -382,7 +389,7 @@ static void target_dialled(void *user, const struct dialled *dialled)
 	target->client = NULL;
 	if (status) {
 		free(client);
-		cmd_fail(&fanout->cmd, status);
+		fail(fanout, status);
 		return;
 	}
 	client->dialled = true;
@@ -487,7 +494,7 @@ int cmd_fanout(const struct options *options)
 	else
 		started = fanout.serving = cmd_serve(cmd, &fanout.server);
 	if (!started || !open_input(&fanout))
-		cmd_fail(cmd, CMD_ERROR);
+		fail(&fanout, CMD_ERROR);
 	status = cmd_run(cmd);
 	hub_close(&fanout.hub);
 	free(fanout.targets);
