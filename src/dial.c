@@ -63,10 +63,13 @@ static void attempt_closed(struct mux_io *io)
 	free_if_over(attempt->dial);
 }
 
+/* It may be connected by now: a peer shall not take it for a stream of nothing. */
 static void close_attempt(struct attempt *attempt)
 {
-	if (attempt->open)
+	if (attempt->open) {
+		os_reset_on_close(attempt->io.fd, true);
 		mux_close(&attempt->io, attempt_closed);
+	}
 	attempt->open = false;
 }
 
