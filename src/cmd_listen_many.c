@@ -16,6 +16,7 @@ struct listen_many {
 	struct mux_timer linger;   /* -q */
 	size_t unserved;           /* clients that have not been sent everything */
 	bool stdio_open;
+	bool input_failed; /* no client has been sent everything, and none shall think so */
 };
 
 struct client {
@@ -104,10 +105,10 @@ static void leave(struct client *client, const char *why, uint64_t patience)
 	client->subscribed = false;
 	set_served(client);
 	report_closed(&client->connection, why);
-	if (patience)
+	if (patience && !client->listen->input_failed)
 		connection_close(&client->connection, patience, client_closed);
 	else
-		connection_reset(&client->connection, 0, client_closed);
+		connection_reset(&client->connection, patience, client_closed);
 }
 
 static void leave_if_done(struct client *client)
@@ -198,6 +199,7 @@ static void input_received(
 		error = hub_publish(&listen->hub, buf, data, (size_t)n, NULL);
 	if (error) {
 		report_error("stdin: %s", os_error(error));
+		listen->input_failed = true;
 		cmd_fail(&listen->cmd, CMD_ERROR);
 	} else if (n > 0) {
 		pull(listen);
@@ -229,8 +231,8 @@ static void flushed(struct hub_subscriber *subscriber)
 	struct listen_many *listen = client->listen;
 
 	set_served(client);
-	stream_reset_at_exit(client->connection.stream, false);
-	if (!listen->cmd.options->no_shutdown)
+	stream_reset_at_exit(client->connection.stream, listen->input_failed);
+	if (!listen->cmd.options->no_shutdown && !listen->input_failed)
 		stream_shutdown(client->connection.stream);
 	if (listen->cmd.stopping && !client->source.waiting)
 		leave(client, "stopped", CMD_PATIENCE);
