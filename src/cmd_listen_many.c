@@ -337,6 +337,7 @@ int cmd_listen_many(const struct options *options)
 			error = stream_open_stdio(cmd->mux, &listen.stdio);
 		if (error) {
 			report_error("stdin, stdout: %s", os_error(error));
+			server_close(&listen.server);
 			return CMD_ERROR;
 		}
 		listen.stdio_open = true;

@@ -33,7 +33,7 @@ without_memory_for_tls() {
 }
 
 @test "listen without memory: all bytes, or one line and exit 1" {
-	without_memory listen listen_many relay listen_udp
+	without_memory listen listen_many listen_at_file relay listen_udp
 }
 
 @test "echo without memory: who was turned away is told of, and the next is served" {

@@ -270,6 +270,14 @@ def listen_many(run):
 	run.stop()
 
 
+def listen_at_file(run):
+	"""Its socket's file is gone when it has ended, however that was."""
+	run.start("listen", "-k", "unix:" + run.file("socket"), stdout=b"")
+	run.wait_for(lambda: os.path.exists(run.file("socket")))
+	run.stop()
+	assert not os.path.exists(run.file("socket")), "the socket's file is left"
+
+
 def relay_one(run, listener):
 	"""A client's whole talk with the target; false: it was turned away."""
 	to_client, to_target = run.party(INPUT), run.party(SENT)
