@@ -300,6 +300,22 @@ uint64_t mux_now(const struct mux *mux)
 	return mux->now;
 }
 
+/* At once, and for good: a loop that could not watch it later would hear of nothing any more. */
+static int watch_waker(struct mux *mux)
+{
+	struct mux_io *io = &mux->waker_io;
+	int error = mux_attach(mux, io, mux->waker.read_end, OS_NONBLOCKING);
+
+	if (error)
+		return error;
+	mux->handles--;
+	io->ready = 0;
+	error = io->calls->want(io, MUX_READ);
+	if (!error)
+		io->wanted = MUX_READ;
+	return error;
+}
+
 struct mux *mux_new(const char *name, bool edge, int *error)
 {
 	const struct mux_backend *backend = find_backend(name);
@@ -324,10 +340,9 @@ struct mux *mux_new(const char *name, bool edge, int *error)
 	*error = os_waker_open(&mux->waker);
 	if (*error)
 		goto fail_backend;
-	*error = mux_attach(mux, &mux->waker_io, mux->waker.read_end, OS_NONBLOCKING);
+	*error = watch_waker(mux);
 	if (*error)
 		goto fail_waker;
-	mux->handles = 0;
 	mux_hear_posts(mux);
 	return mux;
 
