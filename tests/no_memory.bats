@@ -22,10 +22,12 @@ without_memory() {
 	timeout -k 1 "${LONG:-100}" python3 -B "$BATS_TEST_DIRNAME/peers/no_memory.py" "$@"
 }
 
-# Every step-th allocation of OpenSSL's many thousands; all of them in make check-long.
+# Some of OpenSSL's many thousand allocations; all of them in make check-long.
 without_memory_for_tls() {
+	local step=499
+	[ -z "${LONG:-}" ] || step=1
 	needs_tls
-	without_memory --tls --step "${LONG:+1}${LONG:-$1}" "${@:2}"
+	without_memory --tls --step $step "$@"
 }
 
 @test "connect without memory: all bytes, or one line and exit 1" {
@@ -46,4 +48,16 @@ without_memory_for_tls() {
 
 @test "no memory from some moment on: it ends, and fools nobody" {
 	without_memory --for-ever connect connect_udp listen listen_many echo
+}
+
+@test "connect by TLS without memory" {
+	without_memory_for_tls connect
+}
+
+@test "listen by TLS without memory" {
+	without_memory_for_tls listen relay
+}
+
+@test "echo and fanout by TLS without memory: who was turned away is told of, and the next is served" {
+	without_memory_for_tls echo fanout
 }

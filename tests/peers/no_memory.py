@@ -37,7 +37,7 @@ def without(number, command, options):
 		try:
 			getattr(short_run, command)(run)
 			check(run, options)
-		except AssertionError as error:
+		except (AssertionError, TimeoutError) as error:
 			sys.exit("FAILED: %s, allocation %d: %s" % (command, number, error))
 		return os.path.exists(run.file("told"))
 

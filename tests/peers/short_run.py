@@ -17,14 +17,17 @@ from concurrent.futures import ThreadPoolExecutor
 from joined import muxcat, pattern
 from tls_socket import TlsSocket, path
 
-PATIENCE = 20
+PATIENCE = 10
 INPUT = pattern(0, 50000)  # a pipe holds it
 SENT = pattern(1 << 20, 60000)
 TALK = [b"one", b"two" * 500, b"three"]  # datagrams
 
 
-def is_readable(peer):
-	return bool(select.select([peer], [], [], 0)[0])
+def is_gone(peer):
+	"""It has reset the connection, or both sides have ended theirs."""
+	state = select.poll()
+	state.register(peer, 0)
+	return bool(state.poll(0))
 
 
 class Party:
@@ -53,6 +56,9 @@ class Party:
 		try:
 			while data:
 				data = data[peer.send(data):]
+			# OpenSSL ends with what has come unread as an error
+			while isinstance(peer, TlsSocket) and peer.has_received():
+				self.got += peer.recv(65536)
 			peer.shutdown(socket.SHUT_WR)
 		except (BrokenPipeError, ssl.SSLError):
 			pass
@@ -179,7 +185,7 @@ class Run:
 		except (OSError, ssl.SSLError):
 			return None
 
-	def accept(self, listener, given_up=lambda: False):
+	def accept(self, listener, given_up=lambda: False, tls=False):
 		"""A connection of muxcat's, or None."""
 		listener.settimeout(0)
 		accepted = []
@@ -196,7 +202,7 @@ class Run:
 			return None
 		accepted[0].settimeout(PATIENCE)
 		try:
-			return TlsSocket(accepted[0], True) if self.tls else accepted[0]
+			return TlsSocket(accepted[0], True) if tls else accepted[0]
 		except (ConnectionError, ssl.SSLError):
 			return None
 
@@ -251,7 +257,7 @@ def at_the_same_time(*functions):
 def connect(run):
 	with socket.create_server(("127.0.0.1", 0)) as listener:
 		run.start("connect", "127.0.0.1", str(listener.getsockname()[1]))
-		peer = run.accept(listener)
+		peer = run.accept(listener, tls=run.tls)
 	party = run.party(INPUT)
 	if peer:
 		party.exchange(peer, SENT)
@@ -285,7 +291,7 @@ def relay_one(run, listener):
 	if not client:
 		return run.has_ended()
 	to_client.send(client, SENT)
-	target = run.accept(listener, lambda: to_client.was_reset or is_readable(client))
+	target = run.accept(listener, lambda: to_client.was_reset or is_gone(client))
 	if target:
 		to_target.exchange(target, INPUT)
 	to_client.read(client)
@@ -294,7 +300,7 @@ def relay_one(run, listener):
 
 def relay(run):
 	with socket.create_server(("127.0.0.1", 0)) as listener:
-		run.serve("listen", "--to", "127.0.0.1:%d" % listener.getsockname()[1], stdout=b"")
+		run.serve("listen", "--to", "tcp:127.0.0.1:%d" % listener.getsockname()[1], stdout=b"")
 		if not relay_one(run, listener):
 			run.turned_away += 1
 			del run.parties[-2:]
