@@ -24,6 +24,9 @@ struct hub_policy {
 	uint64_t replay; /* bytes that a late subscriber gets of what was before */
 };
 
+/* Why a subscriber was cut off that lagged under HUB_CLOSE: no errno value, which a send may have. */
+enum { HUB_LAGS = -20005 };
+
 struct hub;
 struct hub_subscriber;
 struct hub_block;
@@ -38,7 +41,6 @@ typedef void hub_flushed(struct hub_subscriber *subscriber);
  * The subscriber is out: its stream failed with `error`, or was too slow (-ETIME under HUB_WAIT,
  * HUB_LAGS under HUB_CLOSE). It has been unsubscribed; its owner closes the stream.
  */
-enum { HUB_LAGS = -20005 };
 typedef void hub_cut(struct hub_subscriber *subscriber, int error);
 
 /* A place in the chain, which it keeps alive from there on. */
