@@ -73,7 +73,8 @@ static void relayed(struct relay *relay)
 	stream_reset_at_exit(join->connection.stream, false);
 	report_closed(&join->connection, cmd_relay_reason(relay));
 	stream_close(&join->stdio.handle.stream, NULL);
-	if (relay->reason == RELAY_ENDED || relay->failed == join->connection.stream)
+	/* a peer whose end was missing has been sent everything */
+	if (relay->reason == RELAY_ENDED || relay->error == STREAM_TRUNCATED)
 		connection_close(&join->connection, CMD_PATIENCE, closed);
 	else /* the peer shall not take what was cut short for a whole */
 		connection_reset(&join->connection, CMD_PATIENCE, closed);
