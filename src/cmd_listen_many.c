@@ -16,7 +16,7 @@ struct listen_many {
 	struct mux_timer linger;   /* -q */
 	size_t unserved;           /* clients that have not been sent everything */
 	bool stdio_open;
-	bool input_failed; /* no client has been sent everything, and none shall think so */
+	bool input_failed;
 };
 
 struct client {
@@ -28,6 +28,7 @@ struct client {
 	bool subscribed;
 	bool ended;  /* it has sent its end */
 	bool served; /* it has been sent all there is, and our end */
+	bool cut_short; /* it takes no more, and shall not take what it has for the whole */
 	bool leaving;
 	bool closed; /* but the funnel has not written all it sent */
 };
@@ -105,7 +106,7 @@ static void leave(struct client *client, const char *why, uint64_t patience)
 	client->subscribed = false;
 	set_served(client);
 	report_closed(&client->connection, why);
-	if (patience && !client->listen->input_failed)
+	if (patience && !client->cut_short)
 		connection_close(&client->connection, patience, client_closed);
 	else
 		connection_reset(&client->connection, patience, client_closed);
@@ -231,8 +232,9 @@ static void flushed(struct hub_subscriber *subscriber)
 	struct listen_many *listen = client->listen;
 
 	set_served(client);
-	stream_reset_at_exit(client->connection.stream, listen->input_failed);
-	if (!listen->cmd.options->no_shutdown && !listen->input_failed)
+	client->cut_short = listen->input_failed;
+	stream_reset_at_exit(client->connection.stream, client->cut_short);
+	if (!listen->cmd.options->no_shutdown && !client->cut_short)
 		stream_shutdown(client->connection.stream);
 	if (listen->cmd.stopping && !client->source.waiting)
 		leave(client, "stopped", CMD_PATIENCE);
@@ -254,7 +256,8 @@ static void cut(struct hub_subscriber *subscriber, int error)
 	} else if (client->ended) {
 		leave(client, stream_error(client->connection.stream, error), 0);
 	} else {
-		set_served(client); /* takes no more, but what it has sent comes before its end */
+		client->cut_short = true; /* but what it has sent comes before the reset */
+		set_served(client);
 	}
 }
 
@@ -305,7 +308,7 @@ static void stop(struct cmd *cmd)
 		if (client->leaving)
 			continue;
 		stream_stop_recv(client->connection.stream);
-		stream_reset_at_exit(client->connection.stream, !client->served);
+		stream_reset_at_exit(client->connection.stream, !client->served || client->cut_short);
 	}
 	if (!listen->hub.finished)
 		hub_finish(&listen->hub);

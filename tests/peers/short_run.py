@@ -142,6 +142,10 @@ class Run:
 		with open(self.file("err"), errors="replace") as file:
 			return file.read()
 
+	def has_refused(self):
+		"""A client; it waits for the next."""
+		return not self.has_ended() and "muxcat: accept " in self.told()
+
 	def has_ended(self):
 		return self.process.poll() is not None
 
@@ -217,13 +221,13 @@ class Run:
 			return None
 
 	def client(self, due, data):
-		"""A client's whole talk. One that was turned away comes again, once."""
+		"""A client's whole talk. One that was refused comes again, once."""
 		for attempt in range(2):
 			party = self.party(due)
 			peer = self.dial()
 			if peer:
 				party.exchange(peer, data)
-			if not party.is_untouched() or self.has_ended():
+			if not party.is_untouched() or not self.has_refused():
 				return
 			self.turned_away += 1
 			if not attempt:
@@ -302,13 +306,13 @@ def relay_one(run, listener):
 	to_client, to_target = run.party(INPUT), run.party(SENT)
 	client = run.dial()
 	if not client:
-		return run.has_ended()
+		return not run.has_refused()
 	to_client.send(client, SENT)
 	target = run.accept(listener, lambda: to_client.was_reset or is_gone(client))
 	if target:
 		to_target.exchange(target, INPUT)
 	to_client.read(client)
-	return bool(target) or run.has_ended()
+	return bool(target) or not run.has_refused()
 
 
 def relay(run):
