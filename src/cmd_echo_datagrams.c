@@ -5,11 +5,15 @@
 /* Room for any UDP datagram; and apart by a little more, for other lines of the processor's cache. */
 enum { ROOM = 64 * 1024, APART = ROOM + 128 };
 
+/* Milliseconds until receiving is tried again when the system had no memory for it. */
+enum { PAUSE = 100 };
+
 struct echo_datagrams {
 	struct cmd cmd;
 	struct mux_io io;
 	struct mux_op recv_op;
 	struct mux_op send_op;
+	struct mux_timer again;
 	struct mux_buf *buf; /* where the data of all lie */
 	struct os_datagram datagrams[OS_DATAGRAMS];
 	size_t room; /* for how many, next time */
@@ -24,6 +28,11 @@ static void receive(struct echo_datagrams *echo, size_t came)
 {
 	echo->room = came < OS_DATAGRAMS / 2 ? 2 * came + 1 : OS_DATAGRAMS;
 	mux_recv_datagrams(&echo->io, &echo->recv_op, echo->datagrams, echo->room, received);
+}
+
+static void receive_again(struct mux_timer *timer)
+{
+	receive(container_of(timer, struct echo_datagrams, again), 0);
 }
 
 static void sent(struct mux_op *op, ssize_t result)
@@ -75,6 +84,10 @@ static void received(struct mux_op *op, ssize_t n)
 	if (n == -ECANCELED)
 		return;
 	cmd_somebody_came(&echo->cmd);
+	if (n == -ENOMEM || n == -ENOBUFS) {
+		mux_timer_start(echo->cmd.mux, &echo->again, PAUSE, receive_again);
+		return;
+	}
 	if (n < 0 && !datagram_error_passes((int)n)) {
 		report_error("recv: %s", os_error((int)n));
 		cmd_fail(&echo->cmd, CMD_ERROR);
@@ -93,6 +106,7 @@ static void stop(struct cmd *cmd)
 	struct echo_datagrams *echo = container_of(cmd, struct echo_datagrams, cmd);
 
 	socket_file_remove(&echo->file);
+	mux_timer_stop(&echo->again);
 	if (!echo->io.writing)
 		mux_close(&echo->io, NULL);
 }

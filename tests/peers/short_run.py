@@ -166,7 +166,7 @@ class Run:
 
 	def stop(self):
 		self.is_server = True
-		if not self.has_ended():
+		if not self.has_ended() and "muxcat: std" not in self.told():  # else it ends by itself
 			os.kill(self.pid(), signal.SIGTERM)
 		self.finish()
 
@@ -381,7 +381,7 @@ def connect_udp(run):
 	with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
 		peer.bind(("127.0.0.1", 0))
 		peer.settimeout(0.02)
-		run.start("connect", "-u", "-q", "0.2", "127.0.0.1", str(peer.getsockname()[1]),
+		run.start("connect", "-u", "-q", "0.1", "127.0.0.1", str(peer.getsockname()[1]),
 			stdin=b"question", stdout=b"answer")
 		party = run.party(b"question")
 		while not party.got and not run.has_ended():
@@ -394,7 +394,7 @@ def connect_udp(run):
 
 
 def listen_udp(run):
-	run.serve("listen", "-u", "-q", "0.2", stdin=b"answer", stdout=b"question")
+	run.serve("listen", "-u", "-q", "0.1", stdin=b"answer", stdout=b"question")
 	with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
 		peer.settimeout(0.02)
 		party = run.party(b"answer")
