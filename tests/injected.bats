@@ -2,6 +2,7 @@
 # System calls that fail, by strace(1): the table in peers/injected.py says what must happen.
 
 load helper
+export MUXCAT MUXCAT_FLAGS
 
 setup_file() {
 	:
