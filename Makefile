@@ -113,7 +113,7 @@ $(B)/ref/%: bench/ref/%.c $(B)/flags
 SIM_SOURCES := $(filter-out src/cli%.c src/socket.c src/report.c,$(wildcard src/*.c $(TLS_SOURCES)/*.c)) \
 	src/posix/os_library.c $(wildcard src/windows/mux_iocp*.c tests/sim/*.c)
 SIM_OBJECTS := $(patsubst %.c,$(B)/sim/%.o,$(notdir $(SIM_SOURCES)))
-SIM_WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
+SIM_LINK := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free -Wl,--export-dynamic-symbol=time
 
 $(B)/sim/%.o: src/%.c $(B)/flags
 	$(Q)mkdir -p $(@D)
@@ -136,7 +136,7 @@ $(B)/sim/%.o: tests/sim/%.c $(B)/flags
 	$(call say,CC) $(CC) -Itests/sim $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/sim/sim: $(SIM_OBJECTS)
-	$(call say,LD) $(CC) $(LDFLAGS) $(SIM_WRAP) -o $@ $^ -pthread -ldl
+	$(call say,LD) $(CC) $(LDFLAGS) $(SIM_LINK) -o $@ $^ -pthread -ldl
 
 -include $(SIM_OBJECTS:.o=.d)
 

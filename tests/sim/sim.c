@@ -148,15 +148,20 @@ void sim_fail(const char *format, ...)
 	abort();
 }
 
+/* Of 20 seeds, so many for each. */
 static const struct {
 	const char *name;
 	void (*run)(void);
+	unsigned share;
 } scenarios[] = {
-	{ "relay", sim_relay },
-	{ "hub", sim_hub },
-	{ "echo", sim_echo },
-	{ "broker", sim_broker },
+	{ "relay", sim_relay, 5 },
+	{ "hub", sim_hub, 5 },
+	{ "echo", sim_echo, 5 },
+	{ "broker", sim_broker, 4 },
+	{ "TLS", sim_tls, 1 },
 };
+
+enum { SHARES = 20 };
 
 static const struct {
 	const char *name;
@@ -171,10 +176,19 @@ static const struct {
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static void run(void)
+static size_t choose(uint64_t share)
 {
-	size_t which = (size_t)(seed % COUNT(scenarios));
-	size_t how = (size_t)(seed / COUNT(scenarios) % COUNT(mechanisms));
+	size_t which = 0;
+
+	for (; share >= scenarios[which].share; which++)
+		share -= scenarios[which].share;
+	return which;
+}
+
+static void run(bool has_tls)
+{
+	size_t which = choose(seed % SHARES);
+	size_t how = (size_t)(seed / SHARES % COUNT(mechanisms));
 	size_t before = sim_blocks;
 
 	sim_seed(seed);
@@ -193,6 +207,8 @@ static void run(void)
 		sim_faults.memory = sim_one_in(4);
 	}
 	sim_faults.jumps = sim_one_in(4);
+	if (scenarios[which].run == sim_tls && !has_tls)
+		return;
 	scenarios[which].run();
 	if (sim_blocks != before)
 		sim_fail("%zu blocks of memory are left", sim_blocks - before);
@@ -202,10 +218,12 @@ int main(int argc, char **argv)
 {
 	uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
 	uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : 4000;
+	bool has_tls = sim_tls_begin();
 
 	puts("1..1");
 	for (seed = first; seed - first < count; seed++)
-		run();
+		run(has_tls);
+	sim_tls_end();
 	printf("ok 1 - %llu seeds from %llu on\n", (unsigned long long)count,
 		(unsigned long long)first);
 	return 0;

@@ -78,6 +78,9 @@ struct sim_socket {
 	bool end_taken;
 	bool deaf; /* the peer takes nothing */
 
+	struct sim_socket *joined; /* the other end, if it is the program's, too (sim_wire.c) */
+	bool cut;                  /* nothing more arrives of what that writes */
+
 	/* a listener's */
 	sim_came *came;
 	unsigned to_come; /* connections */
@@ -107,6 +110,16 @@ void sim_sockets_clear(void);
 mux_fd sim_open(struct sim_socket **socket);
 struct sim_socket *sim_socket(mux_fd fd);
 bool sim_is_open(mux_fd fd);
+
+/* Joins two connections, whose peers they are for each other. */
+void sim_join(mux_fd one, mux_fd other);
+
+/* For sim_sockets.c and sim_os.c, of those that may be joined. */
+void sim_cut(struct sim_socket *socket);
+uint64_t sim_takeable(const struct sim_socket *socket); /* how far its peer may have taken it */
+bool sim_is_refused(const struct sim_socket *socket);   /* it has written to one that is closed */
+void sim_wire_ended(const struct sim_socket *socket);
+void sim_reset(struct sim_socket *socket, int error);
 
 /* An error that the program is told once, and the connection is at its end. Returns it. */
 int sim_tell(struct sim_socket *socket, int error);
@@ -201,5 +214,10 @@ void sim_relay(void);
 void sim_hub(void);
 void sim_echo(void);
 void sim_broker(void);
+
+/* TLS: before all runs, false if there is none; and behind them. */
+bool sim_tls_begin(void);
+void sim_tls_end(void);
+void sim_tls(void);
 
 #endif

@@ -8,10 +8,17 @@
 uint64_t sim_now;
 
 /* What the program has done may be the peer's turn. */
-static void wake_peer(struct sim_socket *socket)
+static void wake(struct sim_socket *socket)
 {
 	if (!socket->reset && socket->acts_at == UINT64_MAX)
 		socket->acts_at = sim_now + sim_below(5);
+}
+
+static void wake_peer(struct sim_socket *socket)
+{
+	wake(socket);
+	if (socket->joined)
+		wake(socket->joined);
 }
 
 int sim_tell(struct sim_socket *socket, int error)
@@ -106,6 +113,7 @@ int os_shutdown_write(mux_fd fd)
 	if (socket->reset)
 		return -ENOTCONN;
 	shut(socket);
+	sim_wire_ended(socket);
 	wake_peer(socket);
 	return 0;
 }
@@ -124,6 +132,7 @@ void os_close(mux_fd fd, enum os_kind kind)
 		socket->acts_at = UINT64_MAX;
 	socket->reset = socket->lost;
 	shut(socket);
+	sim_wire_ended(socket);
 	wake_peer(socket);
 }
 

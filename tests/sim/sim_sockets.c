@@ -138,20 +138,25 @@ static bool can_act(const struct sim_socket *socket)
 	if (socket->reset)
 		return false;
 	if (!socket->deaf &&
-		(socket->written > socket->taken || (socket->shut && !socket->end_taken)))
+		(sim_takeable(socket) > socket->taken || sim_is_refused(socket) ||
+			(socket->shut && !socket->end_taken && socket->taken == socket->written)))
 		return true;
 	return socket->open &&
 	       (socket->arrived < socket->to_send || (socket->sends_end && !socket->end_arrived));
 }
 
-static void reset(struct sim_socket *socket, int error)
+void sim_reset(struct sim_socket *socket, int error)
 {
+	struct sim_socket *other = socket->joined;
+
 	if (sim_one_in(2)) /* what had arrived is lost, too */
 		socket->arrived = socket->received;
 	socket->reset = true;
 	socket->error = error;
 	socket->edges |= MUX_READ | MUX_WRITE;
 	socket->acts_at = UINT64_MAX;
+	if (other && other->open && !other->reset)
+		sim_reset(other, error);
 }
 
 static void arrive(struct sim_socket *socket)
@@ -174,10 +179,14 @@ static void arrive(struct sim_socket *socket)
 
 static void take(struct sim_socket *socket)
 {
-	uint64_t left = socket->written - socket->taken;
+	uint64_t left = sim_takeable(socket) - socket->taken;
 
 	if (socket->deaf)
 		return;
+	if (sim_is_refused(socket)) {
+		sim_reset(socket, -ECONNRESET);
+		return;
+	}
 	if (left) {
 		socket->taken +=
 			1 + sim_below(left < socket->takes_at_most ? left : socket->takes_at_most);
@@ -208,9 +217,11 @@ static void act(struct sim_socket *socket)
 		return;
 	}
 	if (sim_faults.reset && socket->open && sim_one_in(200)) {
-		reset(socket, ends[sim_below(sizeof(ends) / sizeof(ends[0]))]);
+		sim_reset(socket, ends[sim_below(sizeof(ends) / sizeof(ends[0]))]);
 		return;
 	}
+	if (sim_faults.reset && socket->joined && sim_one_in(200))
+		sim_cut(socket);
 	if (sim_one_in(2))
 		arrive(socket);
 	else
