@@ -15,6 +15,7 @@ struct client {
 	struct echo *echo;
 	struct connection connection;
 	struct list_link link;
+	bool cut_short;
 	bool leaving;
 };
 
@@ -35,10 +36,17 @@ static void leave(struct client *client, const char *why, uint64_t patience)
 	client->leaving = true;
 	report_closed(&client->connection, why);
 	stream_reset_at_exit(client->connection.stream, false);
-	if (client->connection.stream->sending) /* cut short, and it shall know */
+	if (client->cut_short || client->connection.stream->sending) /* it shall know */
 		connection_reset(&client->connection, 0, client_closed);
 	else
 		connection_close(&client->connection, patience, client_closed);
+}
+
+/* An end that came without TLS's close_notify is one all the same. */
+static void fail(struct client *client, int error)
+{
+	client->cut_short = error != STREAM_TRUNCATED;
+	leave(client, stream_error(client->connection.stream, error), 0);
 }
 
 static void received(
@@ -49,7 +57,7 @@ static void sent(struct stream *stream, ssize_t result)
 	struct client *client = stream->owner;
 
 	if (result < 0)
-		leave(client, stream_error(stream, (int)result), 0);
+		fail(client, (int)result);
 	else if (client->echo->cmd.stopping)
 		leave(client, "stopped", CMD_PATIENCE);
 	else
@@ -62,7 +70,7 @@ static void received(
 	struct client *client = stream->owner;
 
 	if (n < 0)
-		leave(client, stream_error(stream, (int)n), 0);
+		fail(client, (int)n);
 	else if (n == 0)
 		leave(client, "end of file", 0); /* all is sent, so the close sends our end */
 	else if (client->echo->cmd.options->discard)

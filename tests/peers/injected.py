@@ -108,6 +108,8 @@ TABLE = [
 	(["listen_many"], "recvfrom", RARE, "2", CUT_OFF_AND_TOLD),
 	(["echo", "fanout"], "recvfrom", RARE, "1", CUT_OFF),
 	(["listen_many", "echo", "fanout"], "sendto", RARE, "2", CUT_OFF),
+	(["connect", "listen"], "sendto", ["ENOBUFS"], "1", SEND_FAILS),
+	(["listen_many", "echo", "fanout"], "sendto", ["ENOBUFS"], "1", CUT_OFF),
 	# datagrams come singly, and one that is lost is lost
 	(["echo_udp"], "recvmmsg", [*RARE, "ECONNREFUSED"], "1", GOES_ON),
 	(["echo_udp"], "sendmmsg", [*RARE, "EPERM", "ENETUNREACH"], "1", GOES_ON),
@@ -144,7 +146,8 @@ ERRORS = [
 	("sendto,sendmmsg", ["EINTR", "ENOBUFS", "ENOMEM", "EPIPE", "ECONNRESET", "EMSGSIZE", "EACCES"]),
 	("accept4", ["EINTR", "ECONNABORTED", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EPERM"]),
 	("socket,bind,listen,connect", ["EACCES", "ENOBUFS", "ENOMEM", "EADDRINUSE"]),
-	("getsockname,setsockopt,getsockopt,ioctl,shutdown,fcntl", ["ENOBUFS", "ENOMEM", "EMFILE"]),
+	("getsockopt", ["ENOBUFS"]),
+	("fcntl", ["EMFILE"]),
 	("?epoll_create1,?epoll_ctl,?eventfd,?eventfd2", ["EMFILE", "ENFILE", "ENOMEM", "ENOSPC"]),
 	(STDIN, ["EINTR", "EIO"]),
 	(STDOUT, ["EINTR", "EIO", "ENOSPC"]),
@@ -164,8 +167,8 @@ def strace(run, calls, error, when):
 
 def injected(command, calls, error, when):
 	"""A run in which that call has failed so; None if it was not made."""
-	# little at a time, so that there are several calls
-	options = [] if command in DATAGRAMS else ["-I", "8k", "-O", "8k"]
+	# little at a time, so that there are several calls; or all at once, for the first
+	options = [] if command in DATAGRAMS or when == "1" else ["-I", "8k", "-O", "8k"]
 	with short_run.Run(options=options) as run:
 		run.under = strace(run, calls, error, when)
 		getattr(short_run, command)(run)
