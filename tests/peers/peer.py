@@ -8,6 +8,7 @@ send=TEXT     send TEXT
 flood=N       send N bytes of the numbered pattern
 read=N        receive N bytes, copied to stdout
 read-eof      receive to the end, copied to stdout
+reset-follows the other side resets, whatever is sent or received
 datagram      receive one datagram, copied to stdout
 quiet=SECS    for so long neither a byte nor the end may come
 pause=SECS    a delay of the peer's own
@@ -61,6 +62,12 @@ def act(peer, action):
 		require(copy(peer, int(value)), "the end came before %s bytes" % value)
 	elif name == "read-eof":
 		copy(peer, 1 << 62)
+	elif name == "reset-follows":
+		try:
+			copy(peer, 1 << 62)
+			sys.exit("FAILED: an end and no reset")
+		except ConnectionResetError:
+			pass
 	elif name == "datagram":
 		data, sender = peer.recvfrom(65536)
 		os.write(1, data)
