@@ -16,7 +16,7 @@ struct listen_many {
 	struct mux_timer linger;   /* -q */
 	size_t unserved;           /* clients that have not been sent everything */
 	bool stdio_open;
-	bool input_failed;
+	bool failed; /* stdin or stdout: no client shall take what it got, or gave, for the whole */
 };
 
 struct client {
@@ -26,8 +26,8 @@ struct client {
 	struct funnel_source source;
 	struct list_link link;
 	bool subscribed;
-	bool ended;  /* it has sent its end */
-	bool served; /* it has been sent all there is, and our end */
+	bool ended;     /* it has sent its end */
+	bool served;    /* it has been sent all there is, and our end */
 	bool cut_short; /* it takes no more, and shall not take what it has for the whole */
 	bool leaving;
 	bool closed; /* but the funnel has not written all it sent */
@@ -106,7 +106,7 @@ static void leave(struct client *client, const char *why, uint64_t patience)
 	client->subscribed = false;
 	set_served(client);
 	report_closed(&client->connection, why);
-	if (patience && !client->cut_short)
+	if (patience && !client->cut_short && !client->listen->failed)
 		connection_close(&client->connection, patience, client_closed);
 	else
 		connection_reset(&client->connection, patience, client_closed);
@@ -175,6 +175,7 @@ static void stdout_failed(struct funnel *funnel, int error)
 {
 	struct listen_many *listen = funnel->owner;
 
+	listen->failed = true;
 	funnel_close(funnel);
 	list_each(link, listen->clients) {
 		struct client *client = container_of(link, struct client, link);
@@ -200,7 +201,7 @@ static void input_received(
 		error = hub_publish(&listen->hub, buf, data, (size_t)n, NULL);
 	if (error) {
 		report_error("stdin: %s", os_error(error));
-		listen->input_failed = true;
+		listen->failed = true;
 		cmd_fail(&listen->cmd, CMD_ERROR);
 	} else if (n > 0) {
 		pull(listen);
@@ -232,7 +233,7 @@ static void flushed(struct hub_subscriber *subscriber)
 	struct listen_many *listen = client->listen;
 
 	set_served(client);
-	client->cut_short = listen->input_failed;
+	client->cut_short = listen->failed;
 	stream_reset_at_exit(client->connection.stream, client->cut_short);
 	if (!listen->cmd.options->no_shutdown && !client->cut_short)
 		stream_shutdown(client->connection.stream);
@@ -308,7 +309,8 @@ static void stop(struct cmd *cmd)
 		if (client->leaving)
 			continue;
 		stream_stop_recv(client->connection.stream);
-		stream_reset_at_exit(client->connection.stream, !client->served || client->cut_short);
+		stream_reset_at_exit(
+			client->connection.stream, !client->served || client->cut_short);
 	}
 	if (!listen->hub.finished)
 		hub_finish(&listen->hub);
