@@ -145,7 +145,7 @@ bench-programs: $(B)/muxcat $(patsubst bench/%.c,$(B)/%,$(wildcard bench/ref/*.c
 test-programs: $(B)/muxcat $(B)/loads/round_trips $(B)/one_byte.so $(B)/no_memory.so $(B)/sim/sim $(UNIT)
 
 check: ; $(Q)scripts/deps.sh check && scripts/check.sh
-check-long: ; $(Q)scripts/deps.sh check && LONG=7200 TESTS=tls scripts/check.sh
+check-long: ; $(Q)scripts/deps.sh check && LONG=7200 TESTS="tls no_memory injected memcheck" scripts/check.sh
 check-no-tls: ; $(Q)scripts/deps.sh check && scripts/check.sh no-tls
 check-windows: ; $(Q)scripts/deps.sh check && scripts/check.sh windows
 
