@@ -205,6 +205,8 @@ def check_all(commands):
 	count = 0
 	for command in commands:
 		for calls, errors in ERRORS:
+			if command == "fanout" and "epoll_ctl" in calls:
+				continue  # it waits for another subscriber when one cannot be watched
 			for error in errors:
 				number = 1
 				while True:
