@@ -8,10 +8,10 @@ _muxcat_options() {
 
 	case $1 in
 	'') echo "$all --version" ;;
-	listen) echo "$all $data $client --client-ca= --keep-open --max-conns= --timeout= --to= --port-file=" ;;
+	listen) echo "$all $data $client --client-ca= --keep-open --max-conns= --timeout= --to= --port-file= --mode=" ;;
 	connect) echo "$all $data $client --timeout= --zero --source= --source-port=" ;;
-	echo) echo "$all --client-ca= --max-conns= --timeout= --port-file= --discard --threads=" ;;
-	fanout) echo "$all $client --client-ca= --max-conns= --port-file= --to= --from= --broker --chat --min-clients=
+	echo) echo "$all --client-ca= --max-conns= --timeout= --port-file= --mode= --discard --threads=" ;;
+	fanout) echo "$all $client --client-ca= --max-conns= --port-file= --mode= --to= --from= --broker --chat --min-clients=
 		--queue= --slow= --stall= --replay=" ;;
 	esac
 }

@@ -106,6 +106,16 @@ static uint64_t parse_size(const char *text, const char *option, uint64_t most)
 	return size * unit;
 }
 
+static unsigned parse_mode(const char *text)
+{
+	char *end;
+	unsigned long mode = strtoul(text, &end, 8);
+
+	if (text[0] < '0' || text[0] > '7' || *end || !mode || mode > 0777)
+		cli_usage_error("'%.200s': --mode takes an octal number from 1 to 777", text);
+	return (unsigned)mode;
+}
+
 static void parse_slow(struct options *options, const char *text)
 {
 	if (strcmp(text, "wait") == 0)
@@ -296,6 +306,9 @@ static void set_option(struct reading *reading, int letter, const char *value)
 		options->port_file = value;
 		if (!*value)
 			cli_usage_error("--port-file needs the name of a file");
+		break;
+	case MODE:
+		options->socket.mode = parse_mode(value);
 		break;
 	case 'z':
 		options->zero = true;

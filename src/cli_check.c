@@ -66,10 +66,24 @@ static void check_fanout(struct reading *reading)
 		cli_usage_error("-m contradicts --to: nobody is accepted");
 	if (options->to_count && options->port_file)
 		cli_usage_error("--port-file contradicts --to: there is no port");
+	if (options->to_count && options->socket.mode)
+		cli_usage_error("--mode contradicts --to: nobody is accepted");
 	if (!reading->min_clients_given)
 		options->min_clients = options->to_count ? options->to_count : 1;
 	if (options->to_count && options->min_clients > options->to_count)
 		cli_usage_error("--min-clients is more than there are --to");
+}
+
+static void check_mode(const struct options *options)
+{
+	if (!options->socket.mode)
+		return;
+	if (!os_has_modes())
+		cli_usage_error("--mode: this system's sockets have no permissions");
+	if (!address_is_local(&options->address))
+		cli_usage_error("--mode: only a Unix socket that is listened on has permissions");
+	if (*options->address.path == '@')
+		cli_usage_error("--mode: an abstract socket has no file");
 }
 
 /* Which roles ask for TLS, and do the options that belong to it? */
@@ -129,5 +143,6 @@ void cli_check(struct reading *reading)
 		check_connect(reading);
 	if (reading->command->bit == FANOUT)
 		check_fanout(reading);
+	check_mode(options);
 	check_tls(reading);
 }

@@ -27,6 +27,7 @@ const struct cli_option cli_options[CLI_OPTIONS] = {
 	{ "to", TO, LISTEN, "ADDRESS", "dial ADDRESS for each connection and relay" },
 	{ "port-file", PORT_FILE, LISTEN | ECHO | FANOUT, "FILE",
 		"write the port to FILE once listening" },
+	{ "mode", MODE, LISTEN | ECHO | FANOUT, "OCTAL", "permissions of the Unix socket's file" },
 	{ "zero", 'z', CONNECT, NULL, "only connect: exit 0 if it was accepted" },
 	{ "source", 's', CONNECT, "ADDR", "connect from the IP address ADDR" },
 	{ "source-port", 'p', CONNECT, "PORT", "connect from PORT" },

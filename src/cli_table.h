@@ -26,6 +26,7 @@ enum {
 	TO,
 	FROM,
 	PORT_FILE,
+	MODE,
 	SEND_ONLY,
 	RECV_ONLY,
 	NO_SHUTDOWN,
@@ -59,7 +60,7 @@ struct cli_option {
 	const char *help;
 };
 
-enum { CLI_COMMANDS = 4, CLI_OPTIONS = 49 };
+enum { CLI_COMMANDS = 4, CLI_OPTIONS = 50 };
 extern const struct cli_command cli_commands[CLI_COMMANDS];
 extern const struct cli_option cli_options[CLI_OPTIONS];
 

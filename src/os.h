@@ -45,8 +45,16 @@ void os_start(void);
 /* A socket, non-blocking and not inherited. Windows: a datagram's ICMP errors are no errors of it. */
 mux_fd os_socket(int family, int type);
 
-/* Why the last bind, listen, setsockopt... of this thread failed, as a negative errno value. */
+/* Why the last listen, setsockopt... of this thread failed, as a negative errno value. */
 int os_socket_error(void);
+
+/*
+ * bind(2): 0, or a negative errno. `mode`, unless it is 0, are the permissions (chmod(2)) that a Unix
+ * socket's file has from its first moment on, whatever the umask is. That is the process's, so this
+ * comes before its threads. Windows: no such permissions, see os_has_modes.
+ */
+int os_bind(mux_fd fd, const struct os_address *at, unsigned mode);
+bool os_has_modes(void);
 
 /*
  * poll(2), with `timeout` in milliseconds or -1. The number of descriptors that are ready, 0 after

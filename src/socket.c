@@ -85,6 +85,7 @@ mux_fd socket_listen(enum address_scheme scheme, const struct os_address *at,
 	int family = at->u.any.sa_family;
 	bool datagram = scheme == ADDRESS_UDP || scheme == ADDRESS_UNIXGRAM;
 	mux_fd fd = open_socket(scheme, family, options);
+	int error;
 
 	if (fd < 0)
 		return fd;
@@ -94,8 +95,9 @@ mux_fd socket_listen(enum address_scheme scheme, const struct os_address *at,
 		set(fd, IPPROTO_IPV6, IPV6_V6ONLY, options->v6_only);
 	if (options->port == SOCKET_PORT_JOINED)
 		share_port(fd);
-	if (bind(fd, &at->u.any, at->length) < 0)
-		return fail(fd, os_socket_error());
+	error = os_bind(fd, at, options->mode);
+	if (error)
+		return fail(fd, error);
 	/*
 	 * Only now, so that somebody else's listener on this port, though it be shared, is an error
 	 * here: Linux looks at the option whenever another socket binds, and once at listen.
@@ -124,7 +126,7 @@ static int bind_source(mux_fd fd, int family, const struct socket_options *optio
 		source.u.v4.sin_port = htons(options->source_port);
 	if (options->source_port)
 		own_port(fd, false);
-	return bind(fd, &source.u.any, source.length) < 0 ? os_socket_error() : 0;
+	return os_bind(fd, &source, 0);
 }
 
 mux_fd socket_dialler(enum address_scheme scheme, const struct os_address *to,
@@ -137,10 +139,13 @@ mux_fd socket_dialler(enum address_scheme scheme, const struct os_address *to,
 		return fd;
 	if (scheme == ADDRESS_UNIXGRAM) {
 		/* an address to answer to, and no file: "autobind" in unix(7) */
-		struct sockaddr_un own = { .sun_family = AF_UNIX };
+		struct os_address own = { .u.any.sa_family = AF_UNIX };
+		int error;
 
-		if (bind(fd, (struct sockaddr *)&own, sizeof(own.sun_family)) < 0)
-			return fail(fd, os_socket_error());
+		own.length = sizeof(own.u.any.sa_family);
+		error = os_bind(fd, &own, 0);
+		if (error)
+			return fail(fd, error);
 	} else if (family != AF_UNIX && (options->source.length || options->source_port)) {
 		int error = bind_source(fd, family, options);
 

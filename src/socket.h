@@ -14,6 +14,7 @@ struct socket_options {
 	struct os_address source; /* a client's own address; length 0: any */
 	uint16_t source_port;     /* 0: any */
 	enum socket_port port;    /* a TCP listener's */
+	unsigned mode; /* permissions of a Unix listener's file; 0: what the umask leaves */
 };
 
 /*

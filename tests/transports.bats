@@ -279,6 +279,68 @@ join_at() {
 	[ ! -e socket ]
 }
 
+# Serves at $path by $command, until the file is there; its permissions are in $mode.
+mode_of_socket() {
+	begin $command "$@" $path </dev/null
+	eventually test -S "${path#*:}"
+	mode=$(stat -c %a "${path#*:}")
+	stop "$pid"
+}
+
+@test "the permissions of a Unix socket's file are those of --mode, whatever the umask is" {
+	not_on_windows "permissions of sockets"
+	local command path mode mask
+	for command in listen "listen -k" "listen --to=unix:x" echo "echo --threads=2" fanout; do
+		for mask in 000 077; do
+			umask $mask
+			path=unix:socket
+			mode_of_socket --mode=0660
+			equal "$command, $mask: $mode" "$command, $mask: 660"
+		done
+	done
+	for command in listen "listen -k" "listen --to=unix:x" echo; do
+		path=unixgram:socket
+		mode_of_socket --mode 777
+		equal "$command: $mode" "$command: 777"
+	done
+}
+
+@test "without --mode the permissions of a Unix socket's file are what the umask leaves" {
+	not_on_windows "permissions of sockets"
+	local command=echo path mode
+	umask 027
+	for path in unix:socket unixgram:socket; do
+		mode_of_socket
+		equal "$path: $mode" "$path: 750"
+	done
+}
+
+@test "--mode leaves the umask as it was" {
+	not_on_windows "permissions of sockets"
+	umask 0007
+	begin echo --mode=600 unix:socket
+	eventually accepts socket
+	equal "$(awk '/^Umask/ { print $2 }' "/proc/$pid/status")" 0007
+}
+
+# strace holds the server up in the very call that makes the file.
+@test "a Unix socket's file has the permissions of --mode from its first moment on" {
+	not_on_windows "permissions of sockets"
+	local path mode
+	umask 000
+	for path in unix:stream unixgram:datagrams; do
+		ASAN_OPTIONS=detect_leaks=0 strace -f -qq -o trace -e trace=bind,chmod,fchmodat \
+			-e inject=bind:delay_exit=300000 "$MUXCAT" $MUXCAT_FLAGS listen -w 0.2 --mode=600 $path </dev/null 2>err 3>&- &
+		pid=$!
+		started+=("$pid")
+		eventually test -S ${path#*:}
+		mode=$(stat -c %a ${path#*:})
+		ended "$pid" 3
+		equal "$path: $mode" "$path: 600"
+		equal "$(wc -l <trace)" 1
+	done
+}
+
 @test "a file that is in the way is never removed" {
 	needs_unix_sockets
 	echo precious >file
@@ -300,6 +362,22 @@ join_at() {
 	[ -L link ]
 }
 
+@test "a socket that nobody listens on any more, and a link to one, are never removed" {
+	needs_unix_sockets
+	local path
+	begin echo unix:abandoned
+	eventually accepts abandoned
+	kill -KILL "$pid"
+	status_of "$pid" || true
+	ln -s abandoned link
+	for path in abandoned link; do
+		run -1 mc listen -w 5 --mode 600 unix:$path </dev/null
+		equal "$output" "muxcat: listen unix:$path: Address already in use"
+	done
+	[ -S abandoned ]
+	[ -L link ]
+}
+
 @test "another server's socket is never removed, and goes on working" {
 	needs_unix_sockets
 	begin echo -v unix:socket 2>err
@@ -311,15 +389,31 @@ join_at() {
 	equal "$output" hello
 }
 
-@test "a socket that somebody else put in the place of ours is not removed" {
+@test "what somebody else put in the place of our socket is not removed" {
 	needs_unix_sockets
-	begin echo unix:socket
-	local server=$pid
-	eventually accepts socket
-	rm socket
-	echo precious >socket
-	stop "$server"
-	equal "$(<socket)" precious
+	local server what
+	for what in "echo precious" "mkdir" "ln -s elsewhere" "begin echo"; do
+		begin echo unix:socket
+		server=$pid
+		eventually accepts socket
+		mv socket elsewhere
+		case $what in
+		echo*) echo precious >socket ;;
+		begin*) begin echo unix:socket && eventually accepts socket ;;
+		*) $what socket ;;
+		esac
+		stop "$server"
+		case $what in
+		echo*) equal "$(<socket)" precious ;;
+		mkdir) [ -d socket ] ;;
+		ln*) [ -L socket ] && [ -S elsewhere ] ;;
+		begin*)
+			run -0 mc connect unix:socket <<<hello
+			equal "$output" hello
+			;;
+		esac
+		rm -rf socket elsewhere
+	done
 }
 
 @test "the socket file of a folder that is not there is an error" {

@@ -190,6 +190,31 @@ letters() {
 	[ ! -e x ]
 }
 
+@test "--mode takes permissions of a Unix socket's file" {
+	local bad command
+	not_on_windows "permissions of sockets"
+	for bad in x 8 0 000 1000 -1 +7 0x1ff 66o 600.0 u=rw "" 99999999999999999999; do
+		for command in listen echo fanout; do
+			refused "'$bad'" $command --mode="$bad" unix:x
+		done
+	done
+	refused --mode connect --mode=600 unix:x
+	refused --mode listen --mode=600 0
+	refused --mode listen --mode=600 --to=unix:x 0
+	refused --mode echo -u --mode=600 0
+	refused --mode fanout --mode=600 --from=unix:x 0
+	refused --mode fanout --mode=600 --to=unix:x
+	refused --mode listen --mode=600 unix:@x
+	refused --mode listen --mode=600 unixgram:@x
+	refused --mode listen -U x --mode
+	[ ! -e x ]
+}
+
+@test "Windows' sockets have no permissions" {
+	on_windows || skip "Linux' have"
+	refused --mode listen --mode=600 unix:x
+}
+
 @test "-s takes an IP address of the right family" {
 	refused nowhere connect -s nowhere 127.0.0.1 1
 	refused 127.0.0.1 connect -6 -s 127.0.0.1 localhost 1

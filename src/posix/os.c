@@ -47,6 +47,22 @@ int os_socket_error(void)
 	return -errno;
 }
 
+/* Not by fchmod of the socket, which bind would still cut down by the umask (unix(7)). */
+int os_bind(mux_fd fd, const struct os_address *at, unsigned mode)
+{
+	mode_t before = mode ? umask(0777 & ~mode) : 0;
+	int error = bind(fd, &at->u.any, at->length) < 0 ? -errno : 0;
+
+	if (mode)
+		umask(before);
+	return error;
+}
+
+bool os_has_modes(void)
+{
+	return true;
+}
+
 int os_poll(struct pollfd *fds, size_t count, int timeout)
 {
 	int ready = poll(fds, count, timeout);

@@ -52,6 +52,17 @@ static int make_nonblocking(mux_fd fd)
 	return ioctlsocket(fd, FIONBIO, &on) < 0 ? os_socket_error() : 0;
 }
 
+int os_bind(mux_fd fd, const struct os_address *at, unsigned mode)
+{
+	(void)mode;
+	return bind(fd, &at->u.any, at->length) < 0 ? os_socket_error() : 0;
+}
+
+bool os_has_modes(void)
+{
+	return false;
+}
+
 mux_fd os_socket(int family, int type)
 {
 	SOCKET fd = WSASocketW(
