@@ -104,8 +104,14 @@ mux_fd socket_listen(enum address_scheme scheme, const struct os_address *at,
 	 */
 	if (options->port == SOCKET_PORT_SHARED)
 		share_port(fd);
-	if (!datagram && listen(fd, BACKLOG) < 0)
-		return fail(fd, os_socket_error());
+	if (!datagram && listen(fd, BACKLOG) < 0) {
+		struct socket_file file;
+
+		error = os_socket_error();
+		socket_file_note(&file, at);
+		socket_file_remove(&file);
+		return fail(fd, error);
+	}
 	return fd;
 }
 

@@ -341,6 +341,14 @@ mode_of_socket() {
 	done
 }
 
+@test "the Unix socket's file is removed where its listen fails" {
+	not_on_windows "strace"
+	ASAN_OPTIONS=detect_leaks=0 run -1 timeout 20 strace -f -qq -o /dev/null -e trace=listen -e inject=listen:error=EOPNOTSUPP \
+		"$MUXCAT" $MUXCAT_FLAGS echo unix:socket
+	equal "$output" "muxcat: listen unix:socket: Operation not supported"
+	[ ! -e socket ]
+}
+
 @test "a file that is in the way is never removed" {
 	needs_unix_sockets
 	echo precious >file
