@@ -23,7 +23,8 @@ endif
 endif
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
-override CPPFLAGS += -D_GNU_SOURCE -Isrc -Isrc/posix
+# what a sanitizer does at the end, a confined process must not
+override CPPFLAGS += -D_GNU_SOURCE -Isrc -Isrc/posix $(if $(SANITIZE),-DOS_UNCONFINED)
 override CFLAGS := $(HARDEN_CFLAGS) $(CFLAGS) -std=c11 $(WARNINGS) -pthread $(SANITIZE)
 override LDFLAGS := $(HARDEN_LDFLAGS) $(LDFLAGS) -pthread $(SANITIZE)
 
@@ -155,7 +156,7 @@ $(B)/sim/sim: $(SIM_OBJECTS)
 
 bench-programs: $(B)/muxcat $(patsubst bench/%.c,$(B)/%,$(wildcard bench/ref/*.c bench/loads/*.c))
 
-test-programs: $(B)/muxcat $(B)/loads/round_trips $(B)/one_byte.so $(B)/no_memory.so $(B)/sim/sim $(UNIT)
+test-programs: $(B)/muxcat $(B)/loads/round_trips $(B)/one_byte.so $(B)/no_memory.so $(B)/attempts.so $(B)/sim/sim $(UNIT)
 
 check: ; $(Q)scripts/deps.sh check && scripts/check.sh
 check-long: ; $(Q)scripts/deps.sh check && LONG=7200 TESTS="tls no_memory injected memcheck" scripts/check.sh

@@ -138,10 +138,29 @@ void cmd_loop_failed(const struct cmd *cmd, int error)
 	os_exit_at_once(CMD_ERROR);
 }
 
+/* What only finds out whether a port is open, by -z, reads nothing, and should cost nothing. */
+static void confine(const struct cmd *cmd)
+{
+	const struct options *options = cmd->options;
+	int error = options->zero && !options->dials_tls ? 0 : os_confine(OS_NO_PROGRAMS);
+
+	if (error)
+		report_event(2, "not confined: %s", os_error(error));
+	if (!cmd->joins)
+		cmd_confine_files();
+}
+
+void cmd_confine_files(void)
+{
+	os_confine(OS_NO_FILES); /* it has been told if the system cannot */
+}
+
 int cmd_run(struct cmd *cmd)
 {
-	int error = mux_run(cmd->mux);
+	int error;
 
+	confine(cmd);
+	error = mux_run(cmd->mux);
 	if (error)
 		cmd_loop_failed(cmd, error);
 	os_release_signals();

@@ -39,6 +39,7 @@ struct cmd {
 	struct tls_context *tls_client; /* NULL until an address asks for it */
 	struct tls_context *tls_server;
 	int status;
+	bool joins; /* stdin and stdout are opened once there is a connection, see cmd_join.h */
 	bool stopping;
 	/* ---- */
 	cmd_stop_fn *stop;
@@ -59,8 +60,14 @@ struct cmd {
 /* Make the loop and catch signals. 0, or the exit status after an error that has been reported. */
 int cmd_open(struct cmd *cmd, const struct options *options, cmd_stop_fn *stop);
 
-/* Run the loop to its end and free it; returns the exit status, or dies by the caught signal. */
+/*
+ * Give up what is not needed from here on (os_confine), run the loop to its end and free it; returns the
+ * exit status, or dies by the caught signal.
+ */
 int cmd_run(struct cmd *cmd);
+
+/* What `joins` has put off: every file that is written is open. */
+void cmd_confine_files(void);
 
 /* The loop has failed, and the program with it. */
 _Noreturn void cmd_loop_failed(const struct cmd *cmd, int error);

@@ -42,7 +42,7 @@ static void stop(struct cmd *cmd)
 
 int cmd_connect(const struct options *options)
 {
-	struct connect connect = { 0 };
+	struct connect connect = { .cmd = { .joins = true } };
 	int status = cmd_open(&connect.cmd, options, stop);
 
 	if (status)

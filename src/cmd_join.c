@@ -100,6 +100,7 @@ void cmd_join_start(struct cmd_join *join, struct cmd *cmd)
 		cmd_fail(cmd, CMD_ERROR);
 		return;
 	}
+	cmd_confine_files();
 	set_policy(&policy, cmd->options, join->connection.stream->datagram);
 	join->relaying = true;
 	relay_start(&join->relay, &join->stdio.handle.stream, join->connection.stream, &policy,

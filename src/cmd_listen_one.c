@@ -44,7 +44,10 @@ static void stop(struct cmd *cmd)
 
 int cmd_listen_one(const struct options *options)
 {
-	struct listen_one listen = { .server = { .owner = &listen, .arrived = arrived } };
+	struct listen_one listen = {
+		.cmd = { .joins = true },
+		.server = { .owner = &listen, .arrived = arrived },
+	};
 	int status = cmd_open(&listen.cmd, options, stop);
 
 	if (status)

@@ -38,7 +38,8 @@ enum os_kind {
 /*
  * First of all, before anything is opened. Puts /dev/null, for reading, where descriptors 0 to 2
  * are closed, so that no socket becomes stdout: a closed stdin is then at its end, a closed stdout
- * fails (EBADF). Windows: makes Winsock ready and the standard streams binary.
+ * fails (EBADF). Linux: nothing that it would run could gain privileges from here on. Windows: makes
+ * Winsock ready and the standard streams binary.
  */
 void os_start(void);
 
@@ -240,6 +241,19 @@ void *os_library_symbol(void *library, const char *name, const char **wrong);
  */
 typedef void os_certificate(void *user, const unsigned char *der, size_t length);
 void os_trusted_certificates(os_certificate *each, void *user);
+
+/* ---- what it gives up ---- */
+
+enum os_confinement {
+	OS_NO_PROGRAMS, /* neither runs a program nor touches another process or the system's set-up */
+	OS_NO_FILES, /* writes to no file that is not open yet, makes, renames and changes none */
+};
+
+/*
+ * From now on, for every thread and for good. 0, or a negative errno: this system or build cannot.
+ * Windows: nothing.
+ */
+int os_confine(enum os_confinement confinement);
 
 /* ---- files ---- */
 

@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -27,6 +28,7 @@ void os_start(void)
 		if (open("/dev/null", O_RDONLY) != number)
 			_exit(1);
 	}
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); /* os_confine needs it, too */
 }
 
 /* EWOULDBLOCK may be another number than EAGAIN elsewhere; the core knows one. */

@@ -506,6 +506,12 @@ void os_die_by_pipe(void)
 	end_process(EXIT_FAILURE);
 }
 
+int os_confine(enum os_confinement confinement)
+{
+	(void)confinement;
+	return 0;
+}
+
 /* ---- files ---- */
 
 bool os_replace_file(const char *from, const char *to)
