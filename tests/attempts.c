@@ -12,9 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/personality.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timex.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -55,7 +58,19 @@ static void touch_others(void)
 	tell("ptrace", ptrace(PTRACE_ATTACH, 0, NULL, NULL));
 	tell("process_vm_readv", process_vm_readv(getpid(), NULL, 0, NULL, 0, 0));
 	tell("TIOCSTI", ioctl(-1, TIOCSTI, ""));
+}
+
+static void change_the_system(void)
+{
+	struct timex only_read = { .modes = 0 };
+
+	tell("mount", mount("nothing", "nowhere", "tmpfs", 0, NULL));
+	tell("umount2", umount2("nowhere", 0));
+	tell("chroot", chroot("nowhere"));
 	tell("unshare", unshare(0));
+	tell("setns", setns(-1, 0));
+	tell("personality", personality(0xffffffff));
+	tell("adjtimex", adjtimex(&only_read));
 }
 
 static void write_files(void)
@@ -90,6 +105,7 @@ static void try_all(int signal)
 	(void)signal;
 	run_programs();
 	touch_others();
+	change_the_system();
 	write_files();
 	do_what_is_allowed();
 	dprintf(out, "end\n");
