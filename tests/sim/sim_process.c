@@ -142,6 +142,12 @@ void sim_run(int (*command)(const struct options *options), const struct options
 
 /* ---- what no command here does ---- */
 
+int os_confine(enum os_confinement confinement)
+{
+	(void)confinement;
+	return 0;
+}
+
 void os_raise_descriptor_limit(void)
 {
 }
