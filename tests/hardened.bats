@@ -18,7 +18,7 @@ load helper
 	run -0 readelf -sW --dyn-syms "$MUXCAT"
 	[[ $output == *__stack_chk_fail@* ]]
 	case $MUXCAT_BUILD in *asan | *tsan) skip "a sanitizer looks at the buffers" ;; esac
-	[[ $output == *__memcpy_chk@* ]]
+	[[ $output == *__snprintf_chk@* ]]
 }
 
 @test "Windows chooses the address, of all 64 bits, and executes no data" {
