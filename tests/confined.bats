@@ -122,6 +122,21 @@ serves_confined() {
 	equal "$output" again
 }
 
+@test "where the kernel has no filters it works without, and -vv tells" {
+	local child
+	strace -f -qq -o /dev/null -e trace=seccomp -e inject=seccomp:error=ENOSYS \
+		"$MUXCAT" $MUXCAT_FLAGS echo -vv --port-file port 127.0.0.1 0 </dev/null 2>err 3>&- &
+	pid=$!
+	started+=("$pid")
+	run -0 mc connect 127.0.0.1 "$(port_of port)" <<<hello
+	read -r child _ <"/proc/$pid/task/$pid/children" || true
+	kill "$child"
+	ended_by TERM "$pid"
+	equal "$output" hello
+	equal "$(grep -c confined err)" 1
+	grep -qx "muxcat: not confined: Function not implemented" err
+}
+
 @test "connect -z reads nothing, and pays for no filter" {
 	server echo
 	strace -f -qq -o trace -e trace=prctl,seccomp "$MUXCAT" $MUXCAT_FLAGS connect -z 127.0.0.1 "$port"

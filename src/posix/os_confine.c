@@ -87,6 +87,7 @@ static const struct sock_filter programs[] = {
 	NEVER(finit_module),
 	NEVER(delete_module),
 	NEVER(kexec_load),
+	NEVER(kexec_file_load),
 	NEVER(reboot),
 	NEVER(swapon),
 	NEVER(swapoff),
