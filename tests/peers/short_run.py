@@ -145,8 +145,13 @@ class Run:
 			return file.read()
 
 	def has_refused(self):
-		"""A client; it waits for the next."""
-		return not self.has_ended() and "muxcat: accept " in self.told()
+		"""A client, which may hear of it before we do; it waits for the next."""
+		deadline = time.monotonic() + 0.5
+		while not self.has_ended() and time.monotonic() < deadline:
+			if self.told().count("muxcat: accept ") > self.turned_away:
+				return True
+			time.sleep(0.005)
+		return False
 
 	def has_ended(self):
 		return self.process.poll() is not None
