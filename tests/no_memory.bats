@@ -46,6 +46,10 @@ without_memory_for_tls() {
 	without_memory fanout fanout_to
 }
 
+@test "fanout --slow=drop without memory: a subscriber that lags gets whole lines, or is cut off" {
+	without_memory slow
+}
+
 @test "no memory from some moment on: it ends, and fools nobody" {
 	without_memory --for-ever connect connect_udp listen listen_many echo
 }

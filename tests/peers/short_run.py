@@ -116,18 +116,20 @@ class Run:
 	# ---- muxcat ----
 
 	def start(self, *arguments, stdin=INPUT, stdout=SENT):
-		"""stdin is what is in its pipe, stdout what is due there."""
+		"""stdin is what is in its pipe, None if that is to be written yet; stdout is what is due there."""
 		if self.tls:
 			arguments += (("--tls", "--ca", path("ca.pem"), "--server-name=localhost")
 				if arguments[0] == "connect" else ("--tls", "--cert", path("good.pem")))
 		self.out = self.party(stdout)
-		os.write(self.input[1], stdin)
+		os.write(self.input[1], stdin or b"")
 		with open(self.file("err"), "wb") as err:
 			self.process = subprocess.Popen([*self.under, *muxcat(*arguments, *self.options)],
 				stdin=self.input[0], stdout=self.output[1], stderr=err,
 				env={**os.environ, **self.environ})
-		for end in (self.input[0], self.input[1], self.output[1]):
+		for end in (self.input[0], self.output[1]):
 			os.close(end)
+		if stdin is not None:
+			os.close(self.input[1])
 
 	def pid(self):
 		"""muxcat's own, also where `under` has made it its child."""
@@ -344,6 +346,38 @@ def fanout(run):
 	at_the_same_time(lambda: run.client(INPUT, None), lambda: run.client(INPUT, None))
 	run.is_server = True  # of whoever stays
 	run.finish_if_served()
+
+
+def slow(run):
+	"""A fanout's subscriber that does not read misses whole lines, and nothing else."""
+	run.serve("fanout", "--min-clients=2", "--slow=drop", "--queue=10k", "-O", "4k", stdin=None, stdout=b"")
+	quick, lazy = run.dial(), socket.socket()
+	lazy.settimeout(2)
+	lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+	party = run.party(INPUT)
+	try:
+		lazy.connect(("127.0.0.1", run.port()))
+		quick.settimeout(1)
+		for at in range(0, len(INPUT), 1001):
+			os.write(run.input[1], INPUT[at:at + 1001])
+			while len(party.got) < min(at + 1001, len(INPUT)):
+				piece = quick.recv(65536)
+				assert piece
+				party.got += piece
+	except (OSError, AttributeError, AssertionError):  # one was refused or cut off, or all has failed
+		run.parties.remove(party)
+		run.stop()
+		return
+	os.close(run.input[1])
+	lines = Party(b"")
+	party.read(quick)
+	lines.read(lazy)
+	run.is_server = True
+	run.finish()
+	if lines.end == "end":
+		numbers = lines.got.splitlines()
+		assert all(len(number) == 15 for number in numbers), "half a line"
+		assert numbers == sorted(set(numbers)), "a line again"
 
 
 def target(run, listener):
