@@ -364,16 +364,21 @@ static void pump(struct hub_subscriber *subscriber)
 
 /* ---- the slow ones ---- */
 
-/* Copies the bytes from `from` to `to`, without those the subscriber sent itself. */
-static struct mux_buf *copy_range(
-	const struct hub_subscriber *subscriber, const struct hub_cursor *from, uint64_t to)
+/*
+ * Keeps the bytes from the cursor to `to`, without those the subscriber sent itself: they go first,
+ * if there are any. False without memory.
+ */
+static bool keep_rest(struct hub_subscriber *subscriber, uint64_t to)
 {
+	const struct hub_cursor *from = &subscriber->cursor;
 	struct hub_cursor at = { 0 };
 	struct mux_buf *copy = mux_buf_new((size_t)(to - from->position));
 	size_t filled = 0;
 
+	if (!copy)
+		return false;
 	cursor_set(&at, from);
-	while (copy && at.position < to) {
+	while (at.position < to) {
 		size_t n = at.block->length - at.offset;
 
 		if (n > to - at.position)
@@ -387,13 +392,12 @@ static struct mux_buf *copy_range(
 			break;
 	}
 	cursor_drop(&at);
-	if (copy)
-		copy->size = filled;
-	if (copy && !filled) {
+	copy->size = filled;
+	if (filled)
+		subscriber->rest = copy;
+	else
 		mux_buf_unref(copy);
-		copy = NULL;
-	}
-	return copy;
+	return true;
 }
 
 static uint64_t own_beyond(const struct hub_subscriber *subscriber)
@@ -421,7 +425,11 @@ static void skip(struct hub_subscriber *subscriber)
 	cursor_set(&at, &subscriber->cursor);
 	if (subscriber->mid_record && !subscriber->rest) {
 		cursor_past_line(&at, hub->record.position, subscriber->id);
-		subscriber->rest = copy_range(subscriber, &subscriber->cursor, at.position);
+		if (!keep_rest(subscriber, at.position)) {
+			cursor_drop(&at);
+			cut(subscriber, -ENOMEM);
+			return;
+		}
 	}
 	skipped = hub->record.position - at.position;
 	own = subscriber->own;

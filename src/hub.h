@@ -39,7 +39,8 @@ typedef void hub_flushed(struct hub_subscriber *subscriber);
 
 /*
  * The subscriber is out: its stream failed with `error`, or was too slow (-ETIME under HUB_WAIT,
- * HUB_LAGS under HUB_CLOSE). It has been unsubscribed; its owner closes the stream.
+ * HUB_LAGS under HUB_CLOSE), or could not be kept to whole records (-ENOMEM under HUB_DROP). It has
+ * been unsubscribed; its owner closes the stream.
  */
 typedef void hub_cut(struct hub_subscriber *subscriber, int error);
 
