@@ -156,7 +156,7 @@ $(B)/sim/sim: $(SIM_OBJECTS)
 
 bench-programs: $(B)/muxcat $(patsubst bench/%.c,$(B)/%,$(wildcard bench/ref/*.c bench/loads/*.c))
 
-test-programs: $(B)/muxcat $(B)/loads/round_trips $(B)/one_byte.so $(B)/no_memory.so $(B)/attempts.so $(B)/sim/sim $(UNIT)
+test-programs: $(B)/muxcat $(B)/loads/round_trips $(B)/one_byte.so $(B)/no_memory.so $(B)/attempts.so $(B)/live_heap.so $(B)/sim/sim $(UNIT)
 
 check: ; $(Q)scripts/deps.sh check && scripts/check.sh
 check-long: ; $(Q)scripts/deps.sh check && LONG=7200 TESTS="tls no_memory injected memcheck" scripts/check.sh
@@ -167,6 +167,8 @@ asan: ; $(Q)scripts/deps.sh check && scripts/check.sh asan
 tsan: ; $(Q)scripts/deps.sh check && scripts/check.sh tsan
 bench: ; $(Q)scripts/deps.sh bench && $(MAKE) --no-print-directory bench-programs && BUILD=$(abspath $(B)) bench/bench.py
 sim: $(B)/sim/sim ; $(Q)scripts/sim.sh $< $(SEED)
+soak: $(B)/muxcat $(B)/live_heap.so
+	$(Q)scripts/deps.sh check && MUXCAT_BUILD=$(abspath $(B)) MUXCAT=$(abspath $<) tests/soak/soak.py $(or $(SECONDS),240) 2500 $(SEED)
 fuzz: ; $(Q)scripts/deps.sh check && scripts/fuzz.sh
 lint: ; $(Q)scripts/deps.sh lint && scripts/lint.sh
 
@@ -189,5 +191,5 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all windows test-programs bench-programs windows-test-programs check check-long check-no-tls check-windows asan tsan sim fuzz bench lint quickstart install uninstall clean force
+.PHONY: all windows test-programs bench-programs windows-test-programs check check-long check-no-tls check-windows asan tsan sim soak fuzz bench lint quickstart install uninstall clean force
 .DELETE_ON_ERROR:
