@@ -154,10 +154,11 @@ static const struct {
 	void (*run)(void);
 	unsigned share;
 } scenarios[] = {
-	{ "relay", sim_relay, 5 },
+	{ "relay", sim_relay, 4 },
 	{ "hub", sim_hub, 5 },
 	{ "echo", sim_echo, 5 },
 	{ "broker", sim_broker, 4 },
+	{ "datagrams", sim_datagrams, 1 },
 	{ "TLS", sim_tls, 1 },
 };
 

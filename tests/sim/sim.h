@@ -89,6 +89,7 @@ struct sim_socket {
 	bool open; /* the program's descriptor */
 	bool is_waker;
 	bool is_listener;
+	bool is_datagram; /* what is counted are datagrams */
 	bool reset;       /* the connection is no more */
 	int error;        /* that the program has yet to be told, 0 none */
 	int told;         /* the first error that it was told */
@@ -110,6 +111,12 @@ void sim_sockets_clear(void);
 mux_fd sim_open(struct sim_socket **socket);
 struct sim_socket *sim_socket(mux_fd fd);
 bool sim_is_open(mux_fd fd);
+
+/* Makes it a datagram server's: see sim_datagrams.c. */
+void sim_datagrams_open(struct sim_socket *socket);
+
+/* What the program has done may be the peer's turn. */
+void sim_wake(struct sim_socket *socket);
 
 /* Joins two connections, whose peers they are for each other. */
 void sim_join(mux_fd one, mux_fd other);
@@ -191,7 +198,8 @@ struct sim_process {
 
 	uint64_t signal_at;    /* when it is stopped by SIGTERM; UINT64_MAX: at rest */
 	uint64_t signalled_at; /* UINT64_MAX: it was not */
-	int signal;            /* that it died by; 0: it ended with `status` */
+	uint64_t ended_at;
+	int signal; /* that it died by; 0: it ended with `status` */
 	int status;
 };
 extern struct sim_process sim_process;
@@ -214,6 +222,7 @@ void sim_relay(void);
 void sim_hub(void);
 void sim_echo(void);
 void sim_broker(void);
+void sim_datagrams(void);
 
 /* TLS: before all runs, false if there is none; and behind them. */
 bool sim_tls_begin(void);

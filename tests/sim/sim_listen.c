@@ -18,7 +18,11 @@ mux_fd socket_listen(enum address_scheme scheme, const struct os_address *at,
 	struct sim_socket *listener;
 	mux_fd fd = sim_open(&listener);
 
-	(void)scheme, (void)at, (void)options;
+	(void)at, (void)options;
+	if (scheme == ADDRESS_UNIXGRAM) {
+		sim_datagrams_open(listener);
+		return fd;
+	}
 	listener->is_listener = true;
 	listener->to_come = expected;
 	listener->came = expected_came;

@@ -7,8 +7,7 @@
 
 uint64_t sim_now;
 
-/* What the program has done may be the peer's turn. */
-static void wake(struct sim_socket *socket)
+void sim_wake(struct sim_socket *socket)
 {
 	if (!socket->reset && socket->acts_at == UINT64_MAX)
 		socket->acts_at = sim_now + sim_below(5);
@@ -16,9 +15,9 @@ static void wake(struct sim_socket *socket)
 
 static void wake_peer(struct sim_socket *socket)
 {
-	wake(socket);
+	sim_wake(socket);
 	if (socket->joined)
-		wake(socket->joined);
+		sim_wake(socket->joined);
 }
 
 int sim_tell(struct sim_socket *socket, int error)
@@ -245,30 +244,6 @@ bool os_pages_are_whole(const struct os_pages *pages)
 void os_enlarge_pipe(mux_fd fd)
 {
 	sim_socket(fd);
-}
-
-ssize_t os_recvfrom(mux_fd fd, void *into, size_t size, struct os_address *from)
-{
-	(void)fd, (void)into, (void)size, (void)from;
-	NEVER;
-}
-
-ssize_t os_sendto(mux_fd fd, const void *data, size_t length, const struct os_address *to)
-{
-	(void)fd, (void)data, (void)length, (void)to;
-	NEVER;
-}
-
-ssize_t os_recv_datagrams(mux_fd fd, struct os_datagram *into, size_t count)
-{
-	(void)fd, (void)into, (void)count;
-	NEVER;
-}
-
-ssize_t os_send_datagrams(mux_fd fd, const struct os_datagram *from, size_t count)
-{
-	(void)fd, (void)from, (void)count;
-	NEVER;
 }
 
 int os_connect(mux_fd fd, const struct os_address *to)

@@ -132,6 +132,7 @@ void sim_run(int (*command)(const struct options *options), const struct options
 	}
 	catches = false;
 	sim_memory_end();
+	sim_process.ended_at = sim_now;
 	if (sim_process.signalled_at != UINT64_MAX && !sim_faults.jumps &&
 		sim_now > sim_process.signalled_at + GRACE)
 		sim_fail("it takes too long to stop");

@@ -216,7 +216,7 @@ static void act(struct sim_socket *socket)
 		come(socket);
 		return;
 	}
-	if (sim_faults.reset && socket->open && sim_one_in(200)) {
+	if (sim_faults.reset && socket->open && !socket->is_datagram && sim_one_in(200)) {
 		sim_reset(socket, ends[sim_below(sizeof(ends) / sizeof(ends[0]))]);
 		return;
 	}

@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum { CALLS = 256 };
-enum call_kind { CALL_NONE, CALL_RECEIVE, CALL_SEND, CALL_ACCEPT };
+enum call_kind { CALL_NONE, CALL_RECEIVE, CALL_RECVFROM, CALL_SEND, CALL_SENDTO, CALL_ACCEPT };
 
 struct call {
 	enum call_kind kind;
@@ -17,8 +17,11 @@ struct call {
 	mux_fd fd;
 	ULONG_PTR key;
 	mux_fd accepted;
-	const char *data; /* that is sent */
+	char *data; /* that is sent, or received */
 	size_t length;
+	struct os_address address; /* of sendto */
+	struct sockaddr *from;     /* of recvfrom */
+	socklen_t *from_length;
 	size_t moved;
 	bool cancelled;
 	bool ended; /* its completion is at the port */
@@ -52,6 +55,11 @@ static bool is_closed(const struct call *call)
 	return !sim_is_open(call->fd);
 }
 
+static unsigned event_of(const struct call *call)
+{
+	return call->kind == CALL_SEND || call->kind == CALL_SENDTO ? MUX_WRITE : MUX_READ;
+}
+
 static bool can_go_on(const struct call *call)
 {
 	if (call->kind == CALL_NONE || call->ended)
@@ -62,7 +70,7 @@ static bool can_go_on(const struct call *call)
 	const struct sim_socket *socket = sim_socket(call->fd);
 	unsigned ready = sim_readiness(socket);
 
-	return (ready & (call->kind == CALL_SEND ? MUX_WRITE : MUX_READ)) || socket->reset;
+	return (ready & event_of(call)) || socket->reset;
 }
 
 static void end(struct call *call, int error, size_t bytes)
@@ -99,6 +107,23 @@ static void go_on_receiving(struct call *call)
 		end(call, 0, 0);
 }
 
+static void receive_datagram(struct call *call)
+{
+	struct os_address from;
+	ssize_t n = os_recvfrom(call->fd, call->data, call->length, &from);
+
+	memcpy(call->from, &from.u, from.length);
+	*call->from_length = from.length;
+	end(call, n < 0 ? (int)-n : 0, n < 0 ? 0 : (size_t)n);
+}
+
+static void send_datagram(struct call *call)
+{
+	ssize_t n = os_sendto(call->fd, call->data, call->length, &call->address);
+
+	end(call, n < 0 ? (int)-n : 0, n < 0 ? 0 : (size_t)n);
+}
+
 static void go_on_accepting(struct call *call)
 {
 	struct sim_socket *listener = sim_socket(call->fd);
@@ -116,13 +141,16 @@ static void go_on(struct call *call)
 {
 	if (is_closed(call) || (call->cancelled && sim_one_in(2)))
 		end(call, ECANCELED, 0);
-	else if (!(sim_readiness(sim_socket(call->fd)) &
-			 (call->kind == CALL_SEND ? MUX_WRITE : MUX_READ)))
+	else if (!(sim_readiness(sim_socket(call->fd)) & event_of(call)))
 		return; /* cancelled, and not yet told */
 	else if (call->kind == CALL_SEND)
 		go_on_sending(call);
 	else if (call->kind == CALL_RECEIVE)
 		go_on_receiving(call);
+	else if (call->kind == CALL_RECVFROM)
+		receive_datagram(call);
+	else if (call->kind == CALL_SENDTO)
+		send_datagram(call);
 	else
 		go_on_accepting(call);
 }
@@ -306,9 +334,27 @@ int WSASendTo(SOCKET fd, WSABUF *buffers, DWORD count, DWORD *n, DWORD flags,
 {
 	struct call call = { .kind = CALL_SEND, .overlapped = overlapped, .fd = (mux_fd)fd };
 
-	(void)count, (void)n, (void)flags, (void)to, (void)to_length, (void)routine;
+	(void)count, (void)n, (void)flags, (void)routine;
+	if (to) {
+		call.kind = CALL_SENDTO;
+		call.address.length = (socklen_t)to_length;
+		memcpy(&call.address.u, to, (size_t)to_length);
+	}
 	call.data = buffers->buf;
 	call.length = buffers->len;
+	return begin(call) ? 0 : -1;
+}
+
+int WSARecvFrom(SOCKET fd, WSABUF *buffers, DWORD count, DWORD *n, DWORD *flags,
+	struct sockaddr *from, socklen_t *from_length, OVERLAPPED *overlapped, void *routine)
+{
+	struct call call = { .kind = CALL_RECVFROM, .overlapped = overlapped, .fd = (mux_fd)fd };
+
+	(void)count, (void)n, (void)flags, (void)routine;
+	call.data = buffers->buf;
+	call.length = buffers->len;
+	call.from = from;
+	call.from_length = from_length;
 	return begin(call) ? 0 : -1;
 }
 
@@ -343,9 +389,10 @@ int WSAIoctl(SOCKET fd, DWORD code, void *in, DWORD in_size, void *out, DWORD ou
 
 int sim_getsockopt(SOCKET fd, int level, int name, void *value, int *length)
 {
-	WSAPROTOCOL_INFOW protocol = { AF_INET, SOCK_STREAM, 0 };
+	int type = sim_socket((mux_fd)fd)->is_datagram ? SOCK_DGRAM : SOCK_STREAM;
+	WSAPROTOCOL_INFOW protocol = { AF_INET, type, 0 };
 
-	(void)fd, (void)level;
+	(void)level;
 	if (sim_one_in(2))
 		protocol.dwServiceFlags1 = XP1_IFS_HANDLES;
 	if (name == SO_PROTOCOL_INFOW)
@@ -371,14 +418,6 @@ int sim_getpeername(SOCKET fd, struct sockaddr *address, socklen_t *length)
 }
 
 /* ---- what no scenario does ---- */
-
-int WSARecvFrom(SOCKET fd, WSABUF *buffers, DWORD count, DWORD *n, DWORD *flags,
-	struct sockaddr *from, socklen_t *from_length, OVERLAPPED *overlapped, void *routine)
-{
-	(void)fd, (void)buffers, (void)count, (void)n, (void)flags, (void)from, (void)from_length;
-	(void)overlapped, (void)routine;
-	sim_fail("%s is not simulated", __func__);
-}
 
 int sim_bind(SOCKET fd, const struct sockaddr *address, int length)
 {
