@@ -400,9 +400,9 @@ static bool keep_rest(struct hub_subscriber *subscriber, uint64_t to)
 	return true;
 }
 
-static uint64_t own_beyond(const struct hub_subscriber *subscriber)
+/* How much of what lies beyond `from` it published itself. */
+static uint64_t own_beyond(const struct hub_subscriber *subscriber, const struct hub_cursor *from)
 {
-	const struct hub_cursor *from = &subscriber->cursor;
 	uint64_t own = 0;
 
 	for (const struct hub_block *block = from->block; block; block = block->next)
@@ -418,7 +418,7 @@ static void skip(struct hub_subscriber *subscriber)
 	struct hub_cursor at = { 0 };
 	uint64_t lines = 0;
 	uint64_t skipped;
-	uint64_t own;
+	uint64_t own_left;
 
 	if (subscriber->cursor.position >= hub->record.position)
 		return;
@@ -431,15 +431,15 @@ static void skip(struct hub_subscriber *subscriber)
 			return;
 		}
 	}
-	skipped = hub->record.position - at.position;
-	own = subscriber->own;
+	own_left = own_beyond(subscriber, &hub->record);
+	skipped = hub->record.position - at.position - (own_beyond(subscriber, &at) - own_left);
 	while (at.position < hub->record.position)
 		lines += cursor_past_line(&at, hub->record.position, subscriber->id);
 	cursor_drop(&at);
 	cursor_set(&subscriber->cursor, &hub->record);
-	subscriber->own = own_beyond(subscriber);
+	subscriber->own = own_left;
 	/* a record without a line end counts too, what it published itself does not */
-	subscriber->dropped += lines || skipped <= own - subscriber->own ? lines : 1;
+	subscriber->dropped += lines || !skipped ? lines : 1;
 	set_lagging(subscriber, lag_of(subscriber) >= hub->policy.queue);
 }
 

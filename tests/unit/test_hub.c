@@ -391,6 +391,25 @@ static void own_records_are_not_counted_as_dropped(void **state)
 	stop();
 }
 
+/* Those between the begun record's pieces are sent to nobody, and skipped by nobody. */
+static void own_bytes_in_a_finished_record_do_not_hide_a_dropped_one(void **state)
+{
+	(void)state;
+	start(HUB_DROP, 10, 0);
+	join(&readers[0]);
+	publish("be"); /* given to its stream, and not taken */
+	publish_from("own bytes", &readers[0]);
+	publish("gun\n");
+	publish("123");
+	publish_from("\n", &readers[0]); /* ends that record for all others */
+	publish("skips");
+	publish("\n");
+	take_all(&readers[0]);
+	assert_got(&readers[0], "begun\nskips\n");
+	assert_int_equal(readers[0].subscriber.dropped, 1);
+	stop();
+}
+
 /* Whoever was told that there is no room is told when there is, whatever made it. */
 static void room_is_told_when_a_subscriber_comes_or_is_skipped(void **state)
 {
@@ -487,6 +506,7 @@ int main(void)
 		cmocka_unit_test(nobody_hears_himself),
 		cmocka_unit_test(a_publisher_is_not_slow_for_its_own_bytes),
 		cmocka_unit_test(own_records_are_not_counted_as_dropped),
+		cmocka_unit_test(own_bytes_in_a_finished_record_do_not_hide_a_dropped_one),
 		cmocka_unit_test(room_is_told_when_a_subscriber_comes_or_is_skipped),
 		cmocka_unit_test(flushed_is_told_once_for_each_when_all_is_sent),
 		cmocka_unit_test(random_runs_keep_records_whole_and_in_order),
