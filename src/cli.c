@@ -395,23 +395,30 @@ static bool is_ambiguous(const char *word, unsigned bits)
 	return found > 1;
 }
 
+static bool is_letter_here(int letter, unsigned bits)
+{
+	for (size_t i = 0; i < CLI_OPTIONS; i++)
+		if (cli_options[i].letter == letter && (cli_options[i].commands & bits) == bits)
+			return true;
+	return false;
+}
+
 static void complain_about_option(int result, char **argv, unsigned bits)
 {
 	const char *word = argv[optind - 1];
 
-	bool is_long = strncmp(word, "--", 2) == 0;
-
-	if (result == ':' && is_long)
+	if (result == ':' && strncmp(word, "--", 2) == 0)
 		cli_usage_error("%s needs a value", word);
 	if (result == ':')
 		cli_usage_error("-%c needs a value", optopt);
-	if (is_long && optopt)
-		cli_usage_error("%s: this option takes no value", word);
-	if (is_long && is_ambiguous(word, bits))
-		cli_usage_error("%s: more than one option begins like this", word);
-	if (is_long)
-		cli_usage_error("%s: no such option here", word);
-	cli_usage_error("-%c: no such option here", optopt);
+	/* one of several letters in a word, which getopt has yet to leave: `word` is the one before */
+	if (optopt && optopt < BACKEND && !is_letter_here(optopt, bits))
+		cli_usage_error("-%c: no such option here", optopt);
+	if (optopt)
+		cli_usage_error("%.200s: this option takes no value", word);
+	if (is_ambiguous(word, bits))
+		cli_usage_error("%.200s: more than one option begins like this", word);
+	cli_usage_error("%.200s: no such option here", word);
 }
 
 /* An option without a letter as it is written. */

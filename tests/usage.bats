@@ -67,6 +67,9 @@ letters() {
 	refused --chat echo --chat 0
 	refused --discard fanout --discard 0
 	refused -1 connect 127.0.0.1 -1
+	refused "-Y: no such option" listen --edge -Yk 0
+	refused "-Y: no such option" --edge -Yk listen 0
+	refused "aaaaaaa: no such option" listen "--$(letters 600)" 0
 }
 
 @test "an option that needs a value is refused without one, and a flag with one" {
