@@ -1,4 +1,4 @@
-/* sim [SEED COUNT]: runs so many seeds, 4,000 if none are given, and tells of the first that fails (TAP). */
+/* Chance, memory, and the runs. */
 #include "sim.h"
 
 #include <search.h>
@@ -13,9 +13,12 @@ bool sim_edge;
 size_t sim_piece;
 
 static uint64_t state;
+static const uint8_t *input; /* its bytes are the first numbers */
+static size_t input_left;
 static uint64_t seed;
 static const char *scenario;
 static const char *mechanism;
+static bool has_tls;
 
 /* ---- chance: xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators") ---- */
 
@@ -36,7 +39,13 @@ void sim_seed(uint64_t number)
 
 uint64_t sim_below(uint64_t limit)
 {
-	return (next() >> 16) % limit;
+	uint64_t number = 0;
+
+	if (!input_left)
+		return (next() >> 16) % limit;
+	for (uint64_t most = limit - 1; most && input_left; most >>= 8, input_left--)
+		number = number << 8 | *input++;
+	return number % limit;
 }
 
 bool sim_one_in(uint64_t n)
@@ -142,8 +151,10 @@ void sim_fail(const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(what, sizeof(what), format, arguments);
 	va_end(arguments);
-	printf("not ok 1 - seed %llu, %s, %s: %s\n# make sim SEED=%llu\n", (unsigned long long)seed,
-		scenario, mechanism, what, (unsigned long long)seed);
+	printf("not ok 1 - seed %llu, %s, %s: %s\n", (unsigned long long)seed, scenario, mechanism,
+		what);
+	if (!input)
+		printf("# make sim SEED=%llu\n", (unsigned long long)seed);
 	fflush(stdout);
 	abort();
 }
@@ -186,13 +197,26 @@ static size_t choose(uint64_t share)
 	return which;
 }
 
-static void run(bool has_tls)
+void sim_begin(void)
 {
-	size_t which = choose(seed % SHARES);
-	size_t how = (size_t)(seed / SHARES % COUNT(mechanisms));
+	has_tls = sim_tls_begin();
+}
+
+void sim_end(void)
+{
+	sim_tls_end();
+}
+
+void sim_run_seed(uint64_t number, const uint8_t *bytes, size_t size)
+{
+	size_t which = choose(number % SHARES);
+	size_t how = (size_t)(number / SHARES % COUNT(mechanisms));
 	size_t before = sim_blocks;
 
+	seed = number;
 	sim_seed(seed);
+	input = bytes;
+	input_left = size;
 	sim_now = 1 + sim_below(1000);
 	sim_sockets_clear();
 	scenario = scenarios[which].name;
@@ -213,19 +237,4 @@ static void run(bool has_tls)
 	scenarios[which].run();
 	if (sim_blocks != before)
 		sim_fail("%zu blocks of memory are left", sim_blocks - before);
-}
-
-int main(int argc, char **argv)
-{
-	uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
-	uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : 4000;
-	bool has_tls = sim_tls_begin();
-
-	puts("1..1");
-	for (seed = first; seed - first < count; seed++)
-		run(has_tls);
-	sim_tls_end();
-	printf("ok 1 - %llu seeds from %llu on\n", (unsigned long long)count,
-		(unsigned long long)first);
-	return 0;
 }

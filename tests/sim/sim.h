@@ -13,6 +13,16 @@
 #include "mux_backend.h"
 #include "options.h"
 
+/* Before the first run, and behind the last. */
+void sim_begin(void);
+void sim_end(void);
+
+/*
+ * One run of what `seed` says, by its numbers; behind the bytes of an input (fuzzing), where there is one.
+ * Returns if everything holds.
+ */
+void sim_run_seed(uint64_t seed, const uint8_t *input, size_t size);
+
 /* ---- chance ---- */
 
 void sim_seed(uint64_t seed);
