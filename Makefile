@@ -154,9 +154,45 @@ $(B)/sim/sim: $(SIM_OBJECTS)
 
 -include $(SIM_OBJECTS:.o=.d)
 
+# tests/fuzz/fuzz_NAME.c: with a main that replays what is kept in tests/fuzz/corpus/NAME or, by
+# scripts/fuzz.sh, with libFuzzer's (FUZZER is the flag that brings it).
+FUZZ := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_MAIN := $(if $(FUZZER),,$(B)/fuzz/replay.o)
+FUZZ_CLI := $(B)/fuzz/cli.o $(B)/cli_check.o $(B)/cli_table.o $(B)/report.o
+
+$(B)/fuzz/%.o: tests/fuzz/%.c $(B)/flags
+	$(Q)mkdir -p $(@D)
+	$(call say,CC) $(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/fuzz/fuzz_sim.o: CPPFLAGS := -Itests/sim $(CPPFLAGS)
+
+# libFuzzer follows the program, not the models beside it, nor what a simulated one compares with chance.
+ifneq ($(FUZZER),)
+MODELS := $(FUZZ:=.o) $(patsubst tests/sim/%.c,$(B)/sim/%.o,$(wildcard tests/sim/*.c))
+$(MODELS): CFLAGS += -fno-sanitize=fuzzer-no-link
+$(filter-out $(MODELS),$(SIM_OBJECTS)): CFLAGS += -fno-sanitize-coverage=trace-cmp
+endif
+
+# The command line's main and what it calls that a fuzz target has to see.
+$(B)/fuzz/cli.o: $(B)/cli.o
+	$(Q)mkdir -p $(@D)
+	$(call say,OBJ) objcopy --redefine-sym main=fuzz_main --redefine-sym os_exit=fuzz_exit \
+		--redefine-sym calloc=fuzz_calloc --redefine-sym free=fuzz_free $< $@
+
+$(B)/fuzz/fuzz_options: $(FUZZ_CLI)
+$(B)/fuzz/fuzz_sim: $(B)/fuzz/fuzz_sim.o $(FUZZ_MAIN) $(filter-out $(B)/sim/sim_main.o,$(SIM_OBJECTS))
+	$(call say,LD) $(CC) $(LDFLAGS) $(FUZZER) $(SIM_LINK) -o $@ $^ -ldl
+
+$(B)/fuzz/fuzz_%: $(B)/fuzz/fuzz_%.o $(FUZZ_MAIN) $(CORE)
+	$(call say,LD) $(CC) $(LDFLAGS) $(FUZZER) -o $@ $^ -ldl
+
+.SECONDARY: $(FUZZ:=.o)
+-include $(FUZZ:=.d) $(B)/fuzz/replay.d
+
 bench-programs: $(B)/muxcat $(patsubst bench/%.c,$(B)/%,$(wildcard bench/ref/*.c bench/loads/*.c))
 
-test-programs: $(B)/muxcat $(B)/loads/round_trips $(B)/one_byte.so $(B)/no_memory.so $(B)/attempts.so $(B)/live_heap.so $(B)/sim/sim $(UNIT)
+test-programs: $(B)/muxcat $(B)/loads/round_trips $(B)/one_byte.so $(B)/no_memory.so $(B)/attempts.so $(B)/live_heap.so $(B)/sim/sim $(UNIT) $(FUZZ)
+fuzz-programs: $(FUZZ)
 
 check: ; $(Q)scripts/deps.sh check && scripts/check.sh
 check-long: ; $(Q)scripts/deps.sh check && LONG=7200 TESTS="tls no_memory injected memcheck" scripts/check.sh
@@ -170,6 +206,7 @@ sim: $(B)/sim/sim ; $(Q)scripts/sim.sh $< $(SEED)
 soak: $(B)/muxcat $(B)/live_heap.so
 	$(Q)scripts/deps.sh check && MUXCAT_BUILD=$(abspath $(B)) MUXCAT=$(abspath $<) tests/soak/soak.py $(or $(SECONDS),240) 2500 $(SEED)
 fuzz: ; $(Q)scripts/deps.sh check && scripts/fuzz.sh
+fuzz-keep: ; $(Q)scripts/deps.sh check && scripts/fuzz.sh keep
 lint: ; $(Q)scripts/deps.sh lint && scripts/lint.sh
 
 quickstart: ; $(Q)scripts/deps.sh build && $(MAKE) --no-print-directory && scripts/quickstart.sh $(B)/muxcat
@@ -191,5 +228,5 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all windows test-programs bench-programs windows-test-programs check check-long check-no-tls check-windows asan tsan sim soak fuzz bench lint quickstart install uninstall clean force
+.PHONY: all windows test-programs fuzz-programs bench-programs windows-test-programs check check-long check-no-tls check-windows asan tsan sim soak fuzz fuzz-keep bench lint quickstart install uninstall clean force
 .DELETE_ON_ERROR:

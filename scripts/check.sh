@@ -110,7 +110,7 @@ run_backends() {
 export -f run_file results_of
 
 programs=("$B"/test_*)
-[ "$kind" = tsan ] || programs+=("$B/sim/sim") # which has no threads
+[ "$kind" = tsan ] || programs+=("$B/sim/sim" "$B"/fuzz/fuzz_*) # which have no threads
 for test in "${programs[@]}"; do
 	case $kind in no-tls | windows) break ;; esac
 	[ -x "$test" ] && [ ! -d "$test" ] || continue

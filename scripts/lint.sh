@@ -63,13 +63,13 @@ bats="-s bats -e SC1010,SC2015,SC2016,SC2030,SC2031,SC2034,SC2086,SC2094,SC2154"
 scripts=(scripts/*.sh scripts/muxcat-wine)
 [ ! -e .ci/run ] || scripts+=(.ci/run)
 
-look clang-format clang-format --dry-run -Werror src/*.[ch] src/*/*.[ch] "${tests[@]}" tests/unit/*.h tests/sim/*.[ch] tests/wine/give.c
+look clang-format clang-format --dry-run -Werror src/*.[ch] src/*/*.[ch] "${tests[@]}" tests/unit/*.h tests/fuzz/*.h tests/sim/*.[ch] tests/wine/give.c
 look "clang-tidy, src" tidy "" "-Isrc/posix" "${posix[@]}"
 look "clang-tidy, Windows" tidy "" "$mingw" "${windows[@]}"
 # cmocka's assertions do not return when they fail, which the analyzer does not know; and a string in
 # a table may be longer than a line
 not_in_tests="-clang-analyzer-core.*,-bugprone-suspicious-missing-comma"
-[ ${#tests[@]} = 0 ] || look "clang-tidy, tests" tidy "$not_in_tests" "-Isrc/posix -Itests/unit" "${tests[@]}"
+[ ${#tests[@]} = 0 ] || look "clang-tidy, tests" tidy "$not_in_tests" "-Isrc/posix -Itests/unit -Itests/sim" "${tests[@]}"
 [ ${#sim[@]} = 0 ] || look "clang-tidy, simulation" tidy "$not_in_tests" "-Itests/sim" "${sim[@]}"
 look cppcheck check_with_cppcheck -Isrc/posix "${posix[@]}"
 look "cppcheck, Windows" check_with_cppcheck -Isrc/windows --platform=win64 -D_WIN32 "${windows[@]}"
