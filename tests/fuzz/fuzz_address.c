@@ -54,6 +54,16 @@ static void check_bounds(const struct address *a, const struct address_defaults 
 		must(!a->numeric || !*a->host, "a name to look up");
 }
 
+/* A number is that port. */
+static void check_port(const struct address *a, const char *text)
+{
+	const char *colon = strrchr(text, ':');
+	const char *port = colon ? colon + 1 : text;
+
+	if (!address_is_local(a) && !port[strspn(port, "0123456789")])
+		must(strtoul(port, NULL, 10) == a->port, "port %u", a->port);
+}
+
 static void must_be_same(const struct address *a, const struct address *b, const char *text)
 {
 	must(a->scheme == b->scheme && a->tls == b->tls && a->port == b->port &&
@@ -129,6 +139,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_reason(wrong);
 	} else {
 		check_bounds(&address, &options);
+		check_port(&address, port ? port : words);
 		check_written(&address);
 		check_socket(&address);
 	}

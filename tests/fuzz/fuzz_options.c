@@ -230,7 +230,8 @@ static bool is_written(const char *line, const char *text, size_t length)
 static bool names_word(const char *line, const char *end, char *const *words)
 {
 	for (; *words; words++)
-		for (const char *word = *words + strlen(*words); word >= *words; word--) {
+		for (size_t from = strlen(*words) + 1; from-- > 0;) {
+			const char *word = *words + from;
 			size_t length = strnlen(word, NAMED);
 
 			if (length < (size_t)(end - line) && is_written(line, word, length) &&
