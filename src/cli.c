@@ -406,10 +406,12 @@ static bool is_letter_here(int letter, unsigned bits)
 static void complain_about_option(int result, char **argv, unsigned bits)
 {
 	const char *word = argv[optind - 1];
+	bool is_long = strncmp(word, "--", 2) == 0;
 
-	if (result == ':' && strncmp(word, "--", 2) == 0)
+	/* mingw-w64's getopt_long answers so to a value that is not wanted, too */
+	if (result == ':' && is_long && !strchr(word, '='))
 		cli_usage_error("%s needs a value", word);
-	if (result == ':')
+	if (result == ':' && !is_long)
 		cli_usage_error("-%c needs a value", optopt);
 	/* one of several letters in a word, which getopt has yet to leave: `word` is the one before */
 	if (optopt && optopt < BACKEND && !is_letter_here(optopt, bits))

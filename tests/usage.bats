@@ -81,8 +81,8 @@ letters() {
 	refused -p connect 127.0.0.1 1 -p
 	refused --slow fanout 0 --slow
 	refused --to fanout --to
-	refused --edge listen --edge=1 0
-	refused --keep-open listen --keep-open=yes 0
+	refused "--edge=1: this option takes no value" listen --edge=1 0
+	refused "--keep-open=yes: this option takes no value" listen --keep-open=yes 0
 }
 
 @test "missing operands are refused" {
