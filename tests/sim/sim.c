@@ -166,10 +166,11 @@ static const struct {
 	unsigned share;
 } scenarios[] = {
 	{ "relay", sim_relay, 4 },
-	{ "hub", sim_hub, 5 },
+	{ "hub", sim_hub, 4 },
 	{ "echo", sim_echo, 5 },
 	{ "broker", sim_broker, 4 },
-	{ "datagrams", sim_datagrams, 1 },
+	{ "datagrams", sim_echo_datagrams, 1 },
+	{ "peers", sim_peers, 1 },
 	{ "TLS", sim_tls, 1 },
 };
 

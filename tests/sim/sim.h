@@ -122,8 +122,29 @@ mux_fd sim_open(struct sim_socket **socket);
 struct sim_socket *sim_socket(mux_fd fd);
 bool sim_is_open(mux_fd fd);
 
-/* Makes it a datagram server's: see sim_datagrams.c. */
+/* ---- datagrams: one socket, several peers that send to it ---- */
+
+enum { SIM_PEERS = 4 };
+
+struct sim_datagrams {
+	bool local; /* Unix sockets, of which nothing tells when they have room */
+	bool drops; /* the program may leave some out, and tries again where there was no room */
+	struct sim_socket *socket; /* NULL: not opened yet */
+	struct sim_peer {
+		uint64_t received; /* by the program */
+		uint64_t answered; /* so far it has an answer, or the system did not take it */
+		uint64_t answers;
+		uint64_t refused;  /* by the system, for good */
+		uint64_t too_long; /* that came, too */
+	} peers[SIM_PEERS];
+};
+extern struct sim_datagrams sim_datagrams;
+
 void sim_datagrams_open(struct sim_socket *socket);
+void sim_peer_address(size_t peer, struct os_address *address);
+size_t sim_peer_at(const struct os_address *address);
+
+/* ---- what the calls and the peers share ---- */
 
 /* What the program has done may be the peer's turn. */
 void sim_wake(struct sim_socket *socket);
@@ -232,7 +253,8 @@ void sim_relay(void);
 void sim_hub(void);
 void sim_echo(void);
 void sim_broker(void);
-void sim_datagrams(void);
+void sim_echo_datagrams(void);
+void sim_peers(void);
 
 /* TLS: before all runs, false if there is none; and behind them. */
 bool sim_tls_begin(void);

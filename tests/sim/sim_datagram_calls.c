@@ -1,29 +1,16 @@
-/*
- * A datagram socket, and muxcat echo on it: what each of several peers sends comes back to it, once, as it
- * was and in order, but for what the system did not take.
- */
+/* A datagram socket, for os.h: several peers send to it, and know what may come back. */
 #include "sim.h"
-
-#include "cmd.h"
 
 #include <errno.h>
 #include <string.h>
 
-enum { PEERS = 4, MANY = 800, LONGEST = 3000, GRACE = 1000 };
+enum { MANY = 800, LONGEST = 3000 };
 
-struct peer {
-	uint64_t received; /* by the program */
-	uint64_t answered; /* or lost */
-};
-
-static struct options options;
-static struct peer peers[PEERS];
-static struct sim_socket *socket_of_all;
-static bool local; /* peers by Unix sockets, of which nothing tells when they have room */
+struct sim_datagrams sim_datagrams;
 
 void sim_datagrams_open(struct sim_socket *socket)
 {
-	socket_of_all = socket;
+	sim_datagrams.socket = socket;
 	socket->is_datagram = true;
 	socket->room = (size_t)sim_some(300);
 	socket->to_send = sim_some(MANY);
@@ -33,10 +20,10 @@ void sim_datagrams_open(struct sim_socket *socket)
 
 /* ---- the calls ---- */
 
-static void address_of(size_t peer, struct os_address *address)
+void sim_peer_address(size_t peer, struct os_address *address)
 {
 	socket_bound((mux_fd)peer, address);
-	if (local)
+	if (sim_datagrams.local)
 		address->u.any.sa_family = AF_UNIX;
 }
 
@@ -56,21 +43,25 @@ static size_t length_of(size_t peer, uint64_t number)
 
 ssize_t os_recvfrom(mux_fd fd, void *into, size_t size, struct os_address *from)
 {
-	static const int errors[] = { -ECONNREFUSED, -EHOSTUNREACH, -EMSGSIZE };
+	static const int errors[] = { -ECONNREFUSED, -EHOSTUNREACH };
 	struct sim_socket *socket = sim_socket(fd);
-	size_t peer = (size_t)sim_below(PEERS);
-	size_t length = length_of(peer, peers[peer].received);
+	size_t peer = (size_t)sim_below(SIM_PEERS);
+	size_t length = length_of(peer, sim_datagrams.peers[peer].received);
 
 	if (sim_faults.transfer && sim_one_in(50)) {
 		*from = (struct os_address){ 0 };
-		return sim_one_in(20) ? -ENOBUFS : errors[sim_below(3)];
+		return sim_one_in(20) ? -ENOBUFS : errors[sim_below(2)];
 	}
 	if (socket->arrived == socket->received)
 		return -EAGAIN;
 	if (length > size)
 		sim_fail("no room for a datagram");
-	address_of(peer, from);
-	sim_bytes(source_of(peer, peers[peer].received++), 0, into, length);
+	sim_peer_address(peer, from);
+	if (sim_one_in(100)) { /* it is one more, and longer than any room */
+		sim_datagrams.peers[peer].too_long++;
+		return -EMSGSIZE;
+	}
+	sim_bytes(source_of(peer, sim_datagrams.peers[peer].received++), 0, into, length);
 	socket->received++;
 	return (ssize_t)length;
 }
@@ -92,43 +83,61 @@ ssize_t os_recv_datagrams(mux_fd fd, struct os_datagram *into, size_t count)
 	return (ssize_t)n;
 }
 
-static size_t peer_at(const struct os_address *address)
+size_t sim_peer_at(const struct os_address *address)
 {
 	struct os_address at;
 
-	for (size_t i = 0; i < PEERS; i++) {
-		address_of(i, &at);
+	for (size_t i = 0; i < SIM_PEERS; i++) {
+		sim_peer_address(i, &at);
 		if (address->length == at.length && memcmp(&address->u, &at.u, at.length) == 0)
 			return i;
 	}
 	sim_fail("an answer to nobody");
 }
 
+static bool is_datagram(size_t peer, uint64_t number, const void *data, size_t length)
+{
+	unsigned char expected[LONGEST];
+
+	if (length != length_of(peer, number))
+		return false;
+	sim_bytes(source_of(peer, number), 0, expected, length);
+	return memcmp(data, expected, length) == 0;
+}
+
+/* The next that came of this peer, or, where some may be dropped, one of those behind it. */
 static void check_answer(size_t peer, const void *data, size_t length)
 {
-	uint64_t number = peers[peer].answered;
+	struct sim_peer *of = &sim_datagrams.peers[peer];
 
-	if (options.discard || number == peers[peer].received)
+	while (sim_datagrams.drops && of->answered < of->received &&
+		!is_datagram(peer, of->answered, data, length))
+		of->answered++;
+	if (of->answered == of->received)
 		sim_fail("more answers than datagrams");
-	if (length != length_of(peer, number))
-		sim_fail("an answer of %zu bytes to one of %zu", length, length_of(peer, number));
-	sim_expect(source_of(peer, number), 0, data, length);
+	if (!is_datagram(peer, of->answered, data, length))
+		sim_fail("an answer that is not the next datagram");
 }
 
 ssize_t os_sendto(mux_fd fd, const void *data, size_t length, const struct os_address *to)
 {
 	static const int errors[] = { -ENOBUFS, -ECONNREFUSED, -EPERM, -EHOSTUNREACH };
 	struct sim_socket *socket = sim_socket(fd);
-	size_t peer = peer_at(to);
+	size_t peer = sim_peer_at(to);
 
 	check_answer(peer, data, length);
 	if (socket->written - socket->taken == socket->room) {
-		peers[peer].answered += local; /* nobody waits for room that nothing tells of */
+		if (sim_datagrams.local && !sim_datagrams.drops)
+			sim_datagrams.peers[peer]
+				.answered++; /* nothing tells of room: it is lost */
 		return -EAGAIN;
 	}
-	peers[peer].answered++;
-	if (sim_faults.transfer && sim_one_in(50))
+	sim_datagrams.peers[peer].answered++;
+	if (sim_faults.transfer && sim_one_in(50)) {
+		sim_datagrams.peers[peer].refused++;
 		return errors[sim_below(4)];
+	}
+	sim_datagrams.peers[peer].answers++;
 	socket->written++;
 	sim_wake(socket);
 	return (ssize_t)length;
@@ -148,45 +157,4 @@ ssize_t os_send_datagrams(mux_fd fd, const struct os_datagram *from, size_t coun
 		n++;
 	} while (n < count && socket->written - socket->taken < socket->room && !sim_one_in(4));
 	return (ssize_t)n;
-}
-
-/* ---- the run ---- */
-
-static void check_answered(void)
-{
-	for (size_t i = 0; !options.discard && i < PEERS; i++)
-		if (peers[i].answered != peers[i].received)
-			sim_fail("not every datagram was answered");
-}
-
-static void rest(void)
-{
-	if (socket_of_all->received != socket_of_all->arrived)
-		sim_fail("a datagram is not received");
-	check_answered();
-}
-
-void sim_datagrams(void)
-{
-	bool memory = sim_faults.memory;
-	bool own_fault = memory || sim_faults.transfer;
-
-	memset(peers, 0, sizeof(peers));
-	socket_of_all = NULL;
-	local = !sim_piece && sim_one_in(2);
-	options = (struct options){
-		.backend = sim_backend,
-		.edge = sim_edge,
-		.address = { .scheme = ADDRESS_UNIXGRAM, .path = "@echo" },
-		.threads = 1,
-		.discard = sim_one_in(8),
-	};
-	sim_process.rest = rest;
-	sim_process.signal_at = sim_one_in(2) ? UINT64_MAX : sim_now + sim_some(1000);
-	sim_run(cmd_echo, &options);
-	if (sim_process.signalled_at == UINT64_MAX && !own_fault)
-		sim_fail("it ended by itself, with status %d", sim_process.status);
-	if (socket_of_all && sim_process.signalled_at != UINT64_MAX &&
-		sim_process.ended_at - sim_process.signalled_at < GRACE)
-		check_answered();
 }

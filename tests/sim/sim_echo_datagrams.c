@@ -1,0 +1,53 @@
+/*
+ * muxcat echo -u: what each of several peers sends comes back to it, once, as it was and in order, but
+ * for what the system did not take.
+ */
+#include "sim.h"
+
+#include "cmd.h"
+
+enum { GRACE = 1000 };
+
+static struct options options;
+
+static void check_answered(void)
+{
+	for (size_t i = 0; i < SIM_PEERS; i++) {
+		const struct sim_peer *peer = &sim_datagrams.peers[i];
+
+		if (peer->answered != (options.discard ? 0 : peer->received))
+			sim_fail("%llu of %llu datagrams were answered",
+				(unsigned long long)peer->answered,
+				(unsigned long long)peer->received);
+	}
+}
+
+static void rest(void)
+{
+	if (sim_datagrams.socket->received != sim_datagrams.socket->arrived)
+		sim_fail("a datagram is not received");
+	check_answered();
+}
+
+void sim_echo_datagrams(void)
+{
+	bool memory = sim_faults.memory;
+	bool own_fault = memory || sim_faults.transfer;
+
+	sim_datagrams = (struct sim_datagrams){ .local = !sim_piece && sim_one_in(2) };
+	options = (struct options){
+		.backend = sim_backend,
+		.edge = sim_edge,
+		.address = { .scheme = ADDRESS_UNIXGRAM, .path = "@echo" },
+		.threads = 1,
+		.discard = sim_one_in(8),
+	};
+	sim_process.rest = rest;
+	sim_process.signal_at = sim_one_in(2) ? UINT64_MAX : sim_now + sim_some(1000);
+	sim_run(cmd_echo, &options);
+	if (sim_process.signalled_at == UINT64_MAX && !own_fault)
+		sim_fail("it ended by itself, with status %d", sim_process.status);
+	if (sim_datagrams.socket && sim_process.signalled_at != UINT64_MAX &&
+		sim_process.ended_at - sim_process.signalled_at < GRACE)
+		check_answered();
+}
