@@ -39,6 +39,7 @@ static struct hub_policy policy;
 static struct reader readers[READERS];
 static struct fuzz_input input;
 static struct mux_timer turn;
+static int quiet_turns; /* since the input's end */
 
 /* All that was published, and by whom: a subscriber's id, 0 nobody's. */
 static unsigned char text[LOG];
@@ -417,11 +418,8 @@ static bool take_all(void)
 
 static void next_step(struct mux_timer *timer)
 {
-	static int quiet_turns;
-
 	if (input.left) {
 		step();
-		quiet_turns = 0;
 	} else if (!take_all() || ++quiet_turns > LOG) {
 		mux_release(mux);
 		return;
@@ -444,6 +442,7 @@ static void start(void)
 	memset(readers, 0, sizeof(readers));
 	memset(&turn, 0, sizeof(turn));
 	published = newest = replay = 0;
+	quiet_turns = 0;
 	owed = publishing = finished = false;
 	hub.room = room;
 	hub.flushed = flushed;
