@@ -3,7 +3,7 @@
 reset PORT     sends a line, waits for a byte, and resets the connection
 drop PORT      the same, and closes in order
 full           listens, and leaves its queue full: a further connect hangs. Prints its port
-free           prints a port that was free a moment ago
+free           prints a port that was free a moment ago, at every address
 """
 import socket
 import struct
@@ -37,6 +37,7 @@ elif role == "full":
 	print(s.getsockname()[1], flush=True)
 	sys.stdin.read()
 elif role == "free":
-	s = socket.socket()
-	s.bind(("127.0.0.1", 0))
+	s = socket.socket(socket.AF_INET6)
+	s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+	s.bind(("::", 0))
 	print(s.getsockname()[1])
