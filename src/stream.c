@@ -7,8 +7,8 @@
 /* How often a gentle close asks whether the peer has everything, in milliseconds. */
 enum { LINGER_STEP = 20 };
 
-/* A peer that talks after our end is left when it has been silent for so long, or after so long. */
-enum { SILENCE = 200, LAST_TALK = 1000 };
+/* What a peer that goes on talking after our end has to come to its own, in milliseconds. */
+enum { LAST_TALK = 1000 };
 
 /* How often to look whether a peer that has sent its end is still there. */
 enum { GONE_STEP = 5000 };
@@ -468,18 +468,14 @@ static void linger_check(struct mux_timer *timer)
 	struct stream *stream = container_of(timer, struct stream, timer);
 	uint64_t now = mux_now(stream->mux);
 	bool unsent = stream->kind->unsent(stream) != 0;
+	bool talks = heard(stream) != stream->linger_heard;
 
-	if (heard(stream) != stream->linger_heard) {
-		stream->linger_heard = heard(stream);
-		stream->silent_from = now + SILENCE;
-	}
 	if (!unsent && !stream->acknowledged) {
 		stream->acknowledged = true;
 		if (stream->linger_until > now + LAST_TALK)
 			stream->linger_until = now + LAST_TALK;
 	}
-	if ((!unsent && (stream->reset || now >= stream->silent_from)) ||
-		now >= stream->linger_until)
+	if ((!unsent && (stream->reset || !talks)) || now >= stream->linger_until)
 		stream_close(stream, stream->closed);
 	else
 		mux_timer_start(stream->mux, timer, LINGER_STEP, linger_check);

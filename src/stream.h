@@ -91,8 +91,7 @@ struct stream {
 	struct mux_timer timer; /* for the idle timeout, or to see if the peer is gone; to linger */
 	uint64_t idle_after;
 	uint64_t linger_until;
-	uint64_t linger_heard; /* when last looked at */
-	uint64_t silent_from;
+	uint64_t linger_heard; /* before it */
 };
 
 /* A stream over one socket, or over a descriptor to read and another to write. */
@@ -167,9 +166,8 @@ void stream_close(struct stream *stream, stream_closed *closed);
  * Close without losing what was sent. To close a TCP socket while unread input is there or comes
  * resets the connection (RFC 1122, 4.2.2.13) and the peer may lose what it has not read: so
  * half-close, and read and drop until the peer has acknowledged everything, or ends, or `patience`
- * milliseconds have passed. One that goes on talking may not have read it yet, and is given until it has
- * been silent for 200 ms, or a second at most. If the peer answers with an error, stream->refused says
- * so in `closed`.
+ * milliseconds have passed. One that goes on talking may not have read it yet, and has a second to end. If
+ * the peer answers with an error, stream->refused says so in `closed`.
  */
 void stream_close_gently(struct stream *stream, uint64_t patience, stream_closed *closed);
 

@@ -288,7 +288,7 @@ since() {
 	local how
 	for how in "-q 0" --send-only; do
 		rm -f port
-		peer listen port repeat=10,send=chatter,pause=0.05 read-eof >asked
+		peer listen port repeat=5,send=chatter,pause=0.02 read-eof >asked
 		local peer=$pid
 		run_mc connect $how 127.0.0.1 "$(port_of port)" <<<question
 		equal "$status" 0
