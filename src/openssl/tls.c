@@ -55,6 +55,20 @@ static bool waits_for_input(struct tls_stream *tls, int result)
 	return true;
 }
 
+/*
+ * Nothing more can be encrypted, as for want of memory. The peer is told by an end without close_notify, or
+ * it would wait for what never comes, and we for its end.
+ */
+static void fail_to_encrypt(struct tls_stream *tls)
+{
+	snprintf(tls->why, sizeof(tls->why), "TLS: %.200s", openssl_reason());
+	tls->out_error = TLS_FAILED;
+	tls->shutting = true;
+	if (!tls->lower->sending)
+		stream_shutdown(tls->lower);
+	tls_turn_soon(tls);
+}
+
 /* One piece of the outstanding send. */
 static void encrypt(struct tls_stream *tls)
 {
@@ -65,11 +79,8 @@ static void encrypt(struct tls_stream *tls)
 	if (tls_make_room(tls, length + OVERHEAD))
 		result = openssl.SSL_write(tls->ssl, tls->data, (int)length);
 	if (result != (int)length) {
-		if (!waits_for_input(tls, result)) {
-			snprintf(tls->why, sizeof(tls->why), "TLS: %.200s", openssl_reason());
-			tls->out_error = TLS_FAILED;
-			tls_turn_soon(tls);
-		}
+		if (!waits_for_input(tls, result))
+			fail_to_encrypt(tls);
 		return;
 	}
 	tls->piece = length;
