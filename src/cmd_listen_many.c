@@ -254,7 +254,7 @@ static void cut(struct hub_subscriber *subscriber, int error)
 			address_socket_text(&client->connection.peer, text),
 			(double)client->listen->hub.policy.stall / 1000);
 		leave(client, "too slow", 0);
-	} else if (client->ended) {
+	} else if (client->ended || stream_failed_here(error)) {
 		leave(client, stream_error(client->connection.stream, error), 0);
 	} else {
 		client->cut_short = true; /* but what it has sent comes before the reset */

@@ -115,10 +115,28 @@ static void pass_end(struct relay_flow *flow)
 	end_flow(flow);
 }
 
-/* Nothing more will be answered either: let what is under way to `from` end there. */
+/*
+ * A send to it has failed: then what looks like its end may be a reset, of which Linux tells but once,
+ * and nobody shall take what has come for the whole.
+ */
+static bool is_broken(const struct stream *stream)
+{
+	const struct relay *relay = stream->owner;
+
+	return relay->failed == stream && relay->failed_sending;
+}
+
+/*
+ * Nothing more will be answered either: let what is under way to `from` end there. Not where only we lack
+ * memory: then `from` may wait for us to receive.
+ */
 static void receive_failed(struct relay_flow *flow, int error)
 {
 	fail(flow->relay, error, flow->from, false);
+	if (stream_failed_here(error)) {
+		finish(flow->relay, RELAY_FAILED);
+		return;
+	}
 	if (error != STREAM_TRUNCATED)
 		relay_drain(flow->relay);
 	end_flow(flow);
@@ -134,17 +152,20 @@ static void pull(struct relay_flow *flow)
 
 /*
  * A send failed, so its receiver takes no more. What it still sends us is received to its end: a
- * peer that resets may have answered before.
+ * peer that resets may have answered before. But one that waits for the rest may never end.
  */
 static void send_failed(struct relay_flow *flow, int error)
 {
 	struct relay *relay = flow->relay;
 
 	fail(relay, error, flow->to, true);
-	if (flow->to == relay->left && !flow->to->duplex)
+	if (flow->to == relay->left && !flow->to->duplex) {
 		finish(relay, RELAY_FAILED); /* stdout: nothing more can be written anywhere */
-	else
-		end_flow(flow);
+		return;
+	}
+	if (stream_failed_here(error))
+		relay_drain(relay);
+	end_flow(flow);
 }
 
 static void send_pieces(struct relay_flow *flow);
@@ -192,7 +213,10 @@ static void received(
 	struct relay_flow *flow = flow_from(stream);
 
 	if (n == 0 && !stream->datagram) {
-		pass_end(flow);
+		if (is_broken(stream))
+			end_flow(flow);
+		else
+			pass_end(flow);
 	} else if (n < 0) {
 		receive_failed(flow, (int)n);
 	} else if (!flow->to || (n == 0 && !flow->to->datagram)) {

@@ -66,6 +66,11 @@ static void handle_recv(struct stream *stream)
 		mux_recv(&handle->in, &handle->recv_op, handle_received);
 }
 
+bool stream_failed_here(int error)
+{
+	return error == -ENOMEM || error == -ENOBUFS;
+}
+
 static void handle_sent(struct mux_op *op, ssize_t result)
 {
 	struct handle_stream *handle = container_of(op, struct handle_stream, send_op);

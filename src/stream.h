@@ -140,6 +140,12 @@ void stream_send(struct stream *stream, struct mux_buf *buf, const unsigned char
 bool stream_send_now(struct stream *stream, struct mux_buf *buf, const unsigned char *data,
 	size_t length, stream_sent *sent);
 
+/*
+ * A receive or send that ended with `error` did so for want of memory. The connection is as it was, and the
+ * peer may wait for us.
+ */
+bool stream_failed_here(int error);
+
 /* Bytes of the outstanding send that have gone so far. */
 size_t stream_sending(const struct stream *stream);
 

@@ -36,16 +36,28 @@ static bool fails(const struct sim_socket *socket)
 	return sim_faults.transfer && !socket->is_waker && sim_one_in(500);
 }
 
-ssize_t os_read(mux_fd fd, enum os_kind kind, void *into, size_t size)
+/* And the connection with it, unless it is only this system that has no memory. */
+static int fail(struct sim_socket *socket)
 {
 	static const int errors[] = { -ENOBUFS, -ENOMEM, -ETIMEDOUT };
+	int error = errors[sim_below(3)];
+
+	if (error == -ETIMEDOUT)
+		return sim_tell(socket, error);
+	if (!socket->told)
+		socket->told = error;
+	return error;
+}
+
+ssize_t os_read(mux_fd fd, enum os_kind kind, void *into, size_t size)
+{
 	struct sim_socket *socket = sim_socket(fd);
 	uint64_t here = socket->arrived - socket->received;
 	size_t n = here < size ? (size_t)here : size;
 
 	(void)kind;
 	if (fails(socket))
-		return sim_tell(socket, errors[sim_below(3)]);
+		return fail(socket);
 	if (n) {
 		/* with an edge a short read means that nothing is left */
 		if (!socket->edge && sim_one_in(2))
@@ -70,7 +82,6 @@ ssize_t os_read(mux_fd fd, enum os_kind kind, void *into, size_t size)
 
 ssize_t os_write(mux_fd fd, enum os_kind kind, const void *from, size_t length)
 {
-	static const int errors[] = { -ENOBUFS, -ENOMEM, -ETIMEDOUT };
 	struct sim_socket *socket = sim_socket(fd);
 	size_t room = socket->room - (size_t)(socket->written - socket->taken);
 	size_t n = length < room ? length : room;
@@ -85,7 +96,7 @@ ssize_t os_write(mux_fd fd, enum os_kind kind, const void *from, size_t length)
 		return -EPIPE;
 	}
 	if (fails(socket))
-		return sim_tell(socket, errors[sim_below(3)]);
+		return fail(socket);
 	if (!n)
 		return -EAGAIN;
 	if (sim_one_in(2))

@@ -143,6 +143,14 @@ static void check_complete(const struct end *from, const struct end *to)
 		sim_fail("the end has not come");
 }
 
+/* Whatever fails: who is told of an end has all that the other has sent. */
+static void check_end(const struct end *from, const struct end *to)
+{
+	if (to->socket->end_taken && to->socket->taken != from->socket->to_send)
+		sim_fail("an end behind %llu of %llu bytes", (unsigned long long)to->socket->taken,
+			(unsigned long long)from->socket->to_send);
+}
+
 void sim_relay(void)
 {
 	struct relay_policy policy = { .linger = -1 };
@@ -183,11 +191,17 @@ void sim_relay(void)
 	sim_act_to_the_end();
 	if (flawless && relay.reason == RELAY_FAILED)
 		sim_fail("it failed without a fault: %s", os_error(relay.error));
-	if (flawless && relay.reason == RELAY_ENDED && !relay.lingered && !stopped &&
-		!policy.end_on_right_eof && !policy.end_on_left_eof && !policy.no_shutdown) {
-		if (!policy.discard[RELAY_RIGHTWARD])
-			check_complete(&ends[LEFT], &ends[RIGHT]);
-		if (!policy.discard[RELAY_LEFTWARD])
-			check_complete(&ends[RIGHT], &ends[LEFT]);
+	if (stopped || relay.lingered || relay.reason == RELAY_IDLE || policy.end_on_right_eof ||
+		policy.end_on_left_eof || policy.no_shutdown)
+		return;
+	for (int way = 0; way < 2; way++) {
+		const struct end *from = &ends[way == RELAY_RIGHTWARD ? LEFT : RIGHT];
+		const struct end *to = &ends[way == RELAY_RIGHTWARD ? RIGHT : LEFT];
+
+		if (policy.discard[way])
+			continue;
+		check_end(from, to);
+		if (flawless)
+			check_complete(from, to);
 	}
 }
