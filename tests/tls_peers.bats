@@ -34,8 +34,8 @@ same_size() {
 			<>ask.$version >asked 2>server.err 3>&- &
 		started+=($!)
 		eventually listens "$port"
-		begin connect --tls --ca "$CERTIFICATES/ca.pem" localhost "$port" <feed.$version >got 2>err
-		exec 4>feed.$version
+		exec 4<>feed.$version
+		begin connect --tls --ca "$CERTIFICATES/ca.pem" localhost "$port" <feed.$version >got 2>err 4>&-
 		cat sent >&4
 		eventually cmp -s sent asked
 		cat answer >ask.$version
