@@ -116,6 +116,8 @@ $(W)/give.exe: tests/wine/give.c Makefile
 windows-test-programs: $(W)/muxcat.exe $(B)/muxcat $(B)/one_byte.so $(W)/handles_only.so $(W)/give.exe $(B)/loads/round_trips
 
 # What the tests load into muxcat.
+TEST_LIBRARIES := $(patsubst tests/%.c,$(B)/%.so,$(wildcard tests/*.c))
+
 $(B)/%.so: tests/%.c $(B)/flags
 	$(call say,CC) $(CC) -std=c11 -O2 $(WARNINGS) -shared -fPIC -o $@ $< -ldl
 
@@ -191,7 +193,8 @@ $(B)/fuzz/fuzz_%: $(B)/fuzz/fuzz_%.o $(FUZZ_MAIN) $(CORE)
 
 bench-programs: $(B)/muxcat $(patsubst bench/%.c,$(B)/%,$(wildcard bench/ref/*.c bench/loads/*.c))
 
-test-programs: $(B)/muxcat $(B)/loads/round_trips $(B)/one_byte.so $(B)/no_memory.so $(B)/attempts.so $(B)/live_heap.so $(B)/sim/sim $(UNIT) $(FUZZ)
+test-programs: $(B)/muxcat $(B)/loads/round_trips $(TEST_LIBRARIES) $(B)/sim/sim $(UNIT) $(FUZZ)
+test-libraries: $(TEST_LIBRARIES)
 fuzz-programs: $(FUZZ)
 
 check: ; $(Q)scripts/deps.sh check && scripts/check.sh
@@ -228,5 +231,5 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all windows test-programs fuzz-programs bench-programs windows-test-programs check check-long check-no-tls check-windows asan tsan sim soak fuzz fuzz-keep bench lint quickstart install uninstall clean force
+.PHONY: all windows test-programs test-libraries fuzz-programs bench-programs windows-test-programs check check-long check-no-tls check-windows asan tsan sim soak fuzz fuzz-keep bench lint quickstart install uninstall clean force
 .DELETE_ON_ERROR:

@@ -131,7 +131,7 @@ for name in ${TESTS:-$(cd tests && ls ./*.bats)}; do
 done
 
 case $kind in
-plain | no-tls) make -j"$(nproc)" TLS=0 B="$B/no-tls" "$B/no-tls/muxcat" "$B/no-tls/live_heap.so" "$B/no-tls/loads/round_trips" || exit 1 ;;
+plain | no-tls) make -j"$(nproc)" TLS=0 B="$B/no-tls" "$B/no-tls/muxcat" "$B/no-tls/loads/round_trips" test-libraries || exit 1 ;;
 esac
 case $kind in no-tls | windows) ;; *) run_backends "$kind" "epoll,epoll --edge,poll,select" ;; esac
 case $kind in

@@ -22,7 +22,7 @@ same_size() {
 	[ "$(stat -c %s "$1")" = "$(stat -c %s "$2")" ]
 }
 
-# With -quiet neither takes a letter of the data for a command.
+# With -quiet it takes no letter of the data for a command.
 @test "openssl s_server as the server: both ways, and each end in order" {
 	local version
 	small >answer
@@ -69,7 +69,7 @@ same_size() {
 		rm -f port
 		begin listen --recv-only --tls --cert "$CERTIFICATES/good.pem" --port-file port 127.0.0.1 0 >got 2>err
 		server=$pid
-		timeout 20 openssl s_client -connect "127.0.0.1:$(port_of port)" -$version -quiet -no_ign_eof \
+		timeout 20 openssl s_client -connect "127.0.0.1:$(port_of port)" -$version -nocommands \
 			<sent >client.out 2>client.err 3>&-
 		ended "$server" 0
 		cmp sent got
@@ -93,7 +93,7 @@ same_size() {
 	done
 }
 
-@test "ncat as the server: the same" {
+@test "ncat as the server: both ways, and its end is told for what it is" {
 	local version ncat
 	small >sent
 	small >answer
@@ -106,8 +106,12 @@ same_size() {
 		eventually listens "$free"
 		status=0
 		mc connect --tls --ca "$CERTIFICATES/ca.pem" localhost "$free" <sent >heard 2>err || status=$?
-		equal "$status" 1
-		cut_short err
+		if ((status)); then # it may have seen our end first, and then says close_notify
+			equal "$status" 1
+			cut_short err
+		else
+			[ ! -s err ]
+		fi
 		ended "$ncat" 0
 		cmp sent got
 		cmp answer heard
