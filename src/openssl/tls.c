@@ -96,6 +96,14 @@ static void end_send(struct tls_stream *tls, ssize_t result)
 	stream_report_sent(&tls->stream, tls->gone, result);
 }
 
+/* Words of TLS's own could not be sent, and the peer waits for them: nobody but who receives can be told. */
+static void fail_to_receive(struct tls_stream *tls, int error)
+{
+	if (!tls->in_error)
+		tls->in_error = error;
+	tls_turn_soon(tls);
+}
+
 static void last_words_sent(struct tls_stream *tls);
 
 static void lower_sent(struct stream *lower, ssize_t result)
@@ -120,8 +128,11 @@ static void lower_sent(struct stream *lower, ssize_t result)
 		stream_shutdown(lower);
 	if (tls->stream.receiving && !tls->receiving)
 		tls_ask_for_more(tls); /* if it had to wait for this */
-	if (!tls->stream.sending)
+	if (!tls->stream.sending) {
+		if (result < 0 && stream_failed_here((int)result))
+			fail_to_receive(tls, (int)result);
 		return;
+	}
 	if (result < 0) {
 		end_send(tls, result);
 		return;
