@@ -104,8 +104,13 @@ same_size() {
 		ncat=$!
 		started+=("$ncat")
 		eventually listens "$free"
-		status=0
-		mc connect --tls --ca "$CERTIFICATES/ca.pem" localhost "$free" <sent >heard 2>err || status=$?
+		mkfifo feed.$version
+		exec 4<>feed.$version
+		begin connect --tls --ca "$CERTIFICATES/ca.pem" localhost "$free" <feed.$version >heard 2>err 4>&-
+		cat sent >&4
+		eventually same_size answer heard # it sends nothing more once it has our end
+		exec 4>&-
+		status_of "$pid"
 		if ((status)); then # it may have seen our end first, and then says close_notify
 			equal "$status" 1
 			cut_short err
