@@ -10,7 +10,7 @@ import threading
 import time
 
 from fault import dial, listener, path, receive, receive_all, serve, start, started, wait_for
-from joined import PATIENCE, fill, pattern
+from joined import PATIENCE, WINDOWS, fill, pattern
 from short_run import in_pipe
 
 NULL = subprocess.DEVNULL
@@ -45,6 +45,8 @@ def resets():
 	"""What had come is written; one line, exit 1."""
 	for command in ("connect", "listen"):
 		for n in PIECES:
+			if WINDOWS and command == "listen" and not n:
+				continue  # who resets before he was accepted has never been there, and it waits on
 			process, peer = join(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
 				stderr=subprocess.PIPE)
 			peer.sendall(pattern(0, n))
@@ -71,7 +73,7 @@ def resets_beside_others():
 		other.shutdown(socket.SHUT_WR)
 		assert receive_all(other) == pattern(0, 60000)
 	assert server.poll() is None
-	for n in PIECES:
+	for n in PIECES[1 if WINDOWS else 0:]:  # as above
 		server, port = serve("fanout", "--min-clients=2", stdin=subprocess.PIPE)
 		rude, other = dial(port), dial(port)
 		server.stdin.write(pattern(0, 60000))
