@@ -1,5 +1,7 @@
 """Processor time of a server for a round trip, and the round trip's own, among busy clients."""
-from measure import MUXCAT, Load, Server, ref, rounds
+from functools import partial
+
+from measure import MUXCAT, Load, Server, fresh_rounds, ref
 
 TRIPS = 100000
 SERVERS = {
@@ -22,18 +24,16 @@ class Pair:
 		return (self.server.nanoseconds() - before) / TRIPS, wall / TRIPS, median, p99
 
 	def end(self):
+		self.server.end() # first, so that TIME_WAIT keeps its port and not those of all clients
 		self.load.end()
-		self.server.end()
 
 
 def run(_folder):
 	rows = []
 	for size in (64, 16384):
 		for clients in (100, 1000):
-			pairs = {name: Pair(command, clients, size) for name, command in SERVERS.items()}
-			figures = rounds(pairs, Pair.measure)
-			for pair in pairs.values():
-				pair.end()
+			starts = {name: partial(Pair, command, clients, size) for name, command in SERVERS.items()}
+			figures = fresh_rounds(starts, Pair.measure)
 			for name, (processor, wall, median, p99) in figures.items():
 				rows.append([size, clients, name, *("%.0f" % f for f in (processor, wall, median, p99)),
 					"%.3f" % (1 / figures.ratio(name, 0)), "%.3f" % (1 / figures.ratio(name, 3))])

@@ -1,13 +1,22 @@
 """What it costs to send a message of 100 bytes to every subscriber, single and in a stream."""
 import subprocess
+from functools import partial
 
-from measure import MUXCAT, NULL, Load, Server, free_port, ref, rounds
+from measure import MUXCAT, NULL, Load, Server, free_port, fresh_rounds, ref
 
 SIZE = 100
 SELECT_LIMIT = 1000 # ncat's
 
 
-class Fed:
+class Pair:
+	"""A server, and the load that gives it messages and takes them."""
+
+	def end(self):
+		self.server.end() # first, so that TIME_WAIT keeps its port and not those of all clients
+		self.load.end()
+
+
+class Fed(Pair):
 	"""A server that publishes what it reads from stdin."""
 
 	def __init__(self, command, subscribers, mode):
@@ -16,10 +25,12 @@ class Fed:
 			stdout=self.server.process.stdin)
 
 
-class Broker:
+class Broker(Pair):
 	"""A server that publishes what one of its clients sends."""
 
-	def __init__(self, command, port, subscribers, mode):
+	def __init__(self, command, subscribers, mode):
+		port = free_port()
+		command = [port if word == "PORT" else word for word in command]
 		self.server = Server(command, port=port)
 		self.load = Load("subscribers", port, subscribers, SIZE, mode, "connection", stdout=NULL)
 
@@ -33,31 +44,25 @@ def measure(messages, subscribers):
 	return once
 
 
-def pairs_of(subscribers, mode):
-	pairs = {
-		"muxcat": Fed([MUXCAT, "fanout", "--port-file=/dev/stdout", "--min-clients=%d" % subscribers,
+def starts_of(subscribers, mode):
+	starts = {
+		"muxcat": partial(Fed, [MUXCAT, "fanout", "--port-file=/dev/stdout", "--min-clients=%d" % subscribers,
 			"127.0.0.1", "0"], subscribers, mode),
-		"send loop": Fed([ref("send_loop"), str(subscribers)], subscribers, mode),
+		"send loop": partial(Fed, [ref("send_loop"), str(subscribers)], subscribers, mode),
+		"muxcat --broker": partial(Broker, [MUXCAT, "fanout", "--broker", "127.0.0.1", "PORT"], subscribers, mode),
 	}
-	ports = free_port(), free_port()
-	pairs["muxcat --broker"] = Broker([MUXCAT, "fanout", "--broker", "127.0.0.1", ports[0]], ports[0], subscribers,
-		mode)
 	if subscribers < SELECT_LIMIT:
-		pairs["ncat --broker"] = Broker(["ncat", "--broker", "-l", "-m", "1000", "127.0.0.1", ports[1]], ports[1],
+		starts["ncat --broker"] = partial(Broker, ["ncat", "--broker", "-l", "-m", "1000", "127.0.0.1", "PORT"],
 			subscribers, mode)
-	return pairs
+	return starts
 
 
 def run(_folder):
 	rows = []
 	for subscribers in (10, 100, 800, 5000):
 		for mode, sent in (("single", 400000), ("stream", 20000000)):
-			pairs = pairs_of(subscribers, mode)
 			messages = sent // subscribers
-			figures = rounds(pairs, measure(messages, subscribers))
-			for pair in pairs.values():
-				pair.load.end()
-				pair.server.end()
+			figures = fresh_rounds(starts_of(subscribers, mode), measure(messages, subscribers))
 			for name, (processor, wall) in figures.items():
 				rows.append([subscribers, mode, name, "%.1f" % processor, "%.1f" % wall,
 					*("%.2f" % figures.ratio(name, *to) for to in ((0,), (1,), (1, "muxcat --broker")))])
