@@ -3,6 +3,11 @@
 #include <errno.h>
 #include <string.h>
 
+enum {
+	SECOND = 1000, /* milliseconds */
+	STALL = 10,    /* seconds that a relay at its end waits for a peer that takes nothing */
+};
+
 static void received(
 	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n);
 
@@ -32,6 +37,7 @@ static void finish(struct relay *relay, enum relay_reason reason)
 	relay->finished = true;
 	relay->reason = relay->error ? RELAY_FAILED : reason;
 	mux_timer_stop(&relay->timer);
+	mux_timer_stop(&relay->stall);
 	stream_watch_idle(relay->right, 0, NULL);
 	for (int way = 0; way < 2; way++) {
 		stream_stop_recv(relay->flow[way].from);
@@ -142,6 +148,39 @@ static void receive_failed(struct relay_flow *flow, int error)
 	end_flow(flow);
 }
 
+/* Another second: has it taken nothing? After a stop (SIGSTOP) that is one second, too. */
+static bool is_stalled(struct relay_flow *flow)
+{
+	const struct stream *to = flow->to;
+	bool waits = !flow->over && to && to->duplex && to->sending;
+
+	if (waits && mux_now(to->mux) - stream_moved_at(to) >= SECOND)
+		flow->stalled++;
+	else
+		flow->stalled = 0;
+	return flow->stalled == STALL;
+}
+
+static void check_stall(struct mux_timer *timer)
+{
+	struct relay *relay = container_of(timer, struct relay, stall);
+
+	for (int way = 0; way < 2; way++)
+		if (is_stalled(&relay->flow[way])) {
+			fail(relay, -ETIMEDOUT, relay->flow[way].to, true);
+			finish(relay, RELAY_FAILED);
+			return;
+		}
+	mux_timer_start(relay->mux, timer, SECOND, check_stall);
+}
+
+/* Nobody may come who would end this relay: from now on a peer that takes nothing ends it. */
+static void limit_stalls(struct relay *relay)
+{
+	if (!relay->finished && !mux_timer_armed(&relay->stall))
+		mux_timer_start(relay->mux, &relay->stall, SECOND, check_stall);
+}
+
 static void pull(struct relay_flow *flow)
 {
 	if (flow->relay->draining)
@@ -163,6 +202,7 @@ static void send_failed(struct relay_flow *flow, int error)
 		finish(relay, RELAY_FAILED); /* stdout: nothing more can be written anywhere */
 		return;
 	}
+	limit_stalls(relay);
 	if (stream_failed_here(error))
 		relay_drain(relay);
 	end_flow(flow);
@@ -268,6 +308,7 @@ void relay_drain(struct relay *relay)
 	if (relay->finished || relay->draining)
 		return;
 	relay->draining = true;
+	limit_stalls(relay);
 	for (int way = 0; way < 2; way++) {
 		struct relay_flow *flow = &relay->flow[way];
 

@@ -41,7 +41,8 @@ struct relay_flow {
 	struct mux_buf *buf; /* what is being sent on, while more than one piece is left */
 	const unsigned char *data;
 	size_t left;
-	size_t piece; /* a datagram's length at most */
+	size_t piece;     /* a datagram's length at most */
+	unsigned stalled; /* seconds for which `to` has taken nothing */
 	bool over;
 };
 
@@ -60,6 +61,7 @@ struct relay {
 	struct relay_policy policy;
 	struct relay_flow flow[2];
 	struct mux_timer timer; /* the linger */
+	struct mux_timer stall; /* since only what has been received is to be sent */
 	bool draining;
 	bool finished;
 };
@@ -68,7 +70,10 @@ struct relay {
 void relay_start(struct relay *relay, struct stream *left, struct stream *right,
 	const struct relay_policy *policy, relay_done *done, void *owner);
 
-/* Stop receiving and end once what has been received is written out. */
+/*
+ * Stop receiving and end once what has been received is written out; with -ETIMEDOUT when a peer that it
+ * is for takes nothing for 10 seconds. Whoever reads our stdout has all the time it wants.
+ */
 void relay_drain(struct relay *relay);
 
 #endif
