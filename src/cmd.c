@@ -315,8 +315,8 @@ void cmd_listen_failed(struct cmd *cmd, int error)
 {
 	char text[ADDRESS_TEXT];
 
-	report_error("listen %s: %s", address_text(&cmd->options->address, text),
-		error == -EMFILE ? "too many open files for this backend" : resolve_error(error));
+	report_error(
+		"listen %s: %s", address_text(&cmd->options->address, text), resolve_error(error));
 	cmd->status = CMD_ERROR;
 }
 

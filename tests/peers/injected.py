@@ -19,7 +19,9 @@ MOVING = "recvfrom,sendto,recvmmsg,sendmmsg,accept4"
 STDIN, STDOUT = "read,preadv2", "write"
 MOST_CALLS = 500  # of WAIT and MOVING in a run; it takes about 100
 
-SERVERS = ["listen", "listen_many", "relay", "echo", "fanout"]
+THREADS = "echo_threads"
+BROKERS = ["broker", "chat"]
+SERVERS = ["listen", "listen_many", "relay", "echo", THREADS, "fanout", *BROKERS]
 STREAMS = ["connect", *SERVERS]
 DATAGRAMS = ["connect_udp", "listen_udp", "echo_udp"]
 ALL = STREAMS + DATAGRAMS
@@ -48,13 +50,21 @@ class Outcome:
 
 
 class OneIsCutOff(Outcome):
-	"""And knows it; the others have everything, and the server goes on."""
+	"""And knows it; the others have everything, and the server goes on. One of each thread at most."""
 
 	def check_parties(self, run):
 		assert not run.has_failed(), "it ended with %d, %r" % (run.status, run.lines)
 		hurt = sum(not party.is_whole() for party in run.parties if party is not run.out) + run.turned_away
-		assert hurt <= 1, "%d were cut off" % hurt
+		assert hurt <= run.threads, "%d were cut off" % hurt
 		assert hurt or not run.is_whole(), "nobody was cut off"
+
+
+class EachWaits(Outcome):
+	"""The threads, of which each has its line and one at least has to wait."""
+
+	def check(self, run, reason):
+		del run.lines[1:run.threads]
+		super().check(run, reason)
 
 
 class Fails(Outcome):
@@ -74,12 +84,13 @@ class EndsAtOnce(Fails):
 
 GOES_ON = Outcome()
 WAITS = Outcome("accept: REASON; waiting until there is room")
+EACH_WAITS = EachWaits(WAITS.line)
 CUT_OFF = OneIsCutOff()
 CUT_OFF_AND_TOLD = OneIsCutOff("recv %s: REASON" % PEER)
 RECV_FAILS, SEND_FAILS = Fails("recv %s: REASON" % PEER), Fails("send %s: REASON" % PEER)
 STDIN_FAILS, STDOUT_FAILS = Fails("stdin: REASON"), Fails("stdout: REASON")
 LISTEN_FAILS, CONNECT_FAILS = Fails("listen %s: REASON" % ADDRESS), Fails("connect %s: REASON" % ADDRESS)
-LOOP_FAILS = Fails("%s: REASON" % BACKEND)
+LOOP_FAILS, THREAD_FAILS = Fails("%s: REASON" % BACKEND), Fails("--threads: REASON")
 
 # commands, calls, errors, which of the calls, what happens
 TABLE = [
@@ -101,15 +112,18 @@ TABLE = [
 	(["listen_many"], "accept4", ["ENFILE"], "1", WAITS),
 	(["relay"], "accept4", ["ENOBUFS"], "1", WAITS),
 	(["echo"], "accept4", ["ENOMEM", "EMFILE", "ENFILE", "ENOBUFS"], "1", WAITS),
-	(["fanout"], "accept4", ["EMFILE"], "1", WAITS),
+	(["fanout", *BROKERS], "accept4", ["EMFILE"], "1", WAITS),
+	([THREADS], "accept4", ["EMFILE", "ENOMEM"], "1", EACH_WAITS),
 	# a connection that fails, of one that is all there is, and of many
 	(["connect", "listen", "relay"], "recvfrom", [*RARE, "ECONNRESET", "ETIMEDOUT"], "2", RECV_FAILS),
 	(["connect", "listen", "relay"], "sendto", [*RARE, "ECONNRESET", "ETIMEDOUT"], "2", SEND_FAILS),
 	(["listen_many"], "recvfrom", RARE, "2", CUT_OFF_AND_TOLD),
-	(["echo"], "recvfrom", RARE, "1", CUT_OFF),
-	(["listen_many", "echo", "fanout"], "sendto", RARE, "2", CUT_OFF),
+	(["echo", THREADS, *BROKERS], "recvfrom", RARE, "1", CUT_OFF),
+	(BROKERS, "recvfrom", ["ECONNRESET"], "2", CUT_OFF),
+	(["listen_many", "echo", THREADS, "fanout", *BROKERS], "sendto", RARE, "2", CUT_OFF),
+	(BROKERS, "sendto", ["ECONNRESET", "EPIPE", "ETIMEDOUT"], "3", CUT_OFF),
 	(["connect", "listen"], "sendto", ["ENOBUFS"], "1", SEND_FAILS),
-	(["listen_many", "echo", "fanout"], "sendto", ["ENOBUFS"], "1", CUT_OFF),
+	(["listen_many", "echo", THREADS, "fanout", *BROKERS], "sendto", ["ENOBUFS"], "1", CUT_OFF),
 	# datagrams come singly, and one that is lost is lost
 	(["echo_udp"], "recvmmsg", [*RARE, "ECONNREFUSED"], "1", GOES_ON),
 	(["echo_udp"], "sendmmsg", [*RARE, "EPERM", "ENETUNREACH"], "1", GOES_ON),
@@ -128,6 +142,8 @@ TABLE = [
 		CONNECT_FAILS),
 	(ALL, "?eventfd,?eventfd2", ["EMFILE"], "1", LOOP_FAILS),
 	(["connect", "echo"], "?eventfd,?eventfd2", ["ENFILE", "ENOMEM"], "1", LOOP_FAILS),
+	([THREADS], "?eventfd,?eventfd2", ["EMFILE"], "2", THREAD_FAILS),
+	([THREADS], "socket", ["EMFILE", "ENOBUFS"], "2", LISTEN_FAILS),
 ]
 if BACKEND == "epoll":
 	TABLE += [
@@ -161,6 +177,8 @@ def strace(run, calls, error, when):
 	if calls in (STDIN, STDOUT):
 		end = run.input[0] if calls == STDIN else run.output[1]
 		only = ["-P", os.readlink("/proc/self/fd/%d" % end)]
+	if run.threads > 1:
+		only += ["-f"]
 	return ["strace", "-qq", "-o", run.file("trace"), *only, "-e", "trace=%s,%s,%s" % (WAIT, MOVING, calls),
 		"-e", "inject=%s:error=%s:when=%s" % (calls, error, when)]
 
@@ -170,6 +188,7 @@ def injected(command, calls, error, when):
 	# little at a time, so that there are several calls; or all at once, for the first
 	options = [] if command in DATAGRAMS or when == "1" else ["-I", "8k", "-O", "8k"]
 	with short_run.Run(options=options) as run:
+		run.threads = 2 if command == THREADS else 1
 		run.under = strace(run, calls, error, when)
 		getattr(short_run, command)(run)
 		with open(run.file("trace"), errors="replace") as file:

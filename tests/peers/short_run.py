@@ -85,6 +85,7 @@ class Run:
 	def __init__(self, under=(), environ=None, tls=False, options=()):
 		self.under, self.environ = list(under), environ or {}
 		self.tls, self.options = tls, list(options)
+		self.threads = 1
 		self.parties, self.is_server = [], False
 		self.turned_away = 0  # clients that came again
 		self.input, self.output = os.pipe(), os.pipe()
@@ -236,11 +237,17 @@ class Run:
 			peer = self.dial()
 			if peer:
 				party.exchange(peer, data)
+			else:
+				party.end = "reset"
 			if not party.is_untouched() or not self.has_refused():
 				return
 			self.turned_away += 1
 			if not attempt:
 				self.parties.remove(party)
+
+	def is_cut(self, due):
+		"""Those who are due so much have had an end that is none."""
+		return any(party.due == due and party.end == "reset" for party in self.parties if party is not self.out)
 
 	# ---- what must hold ----
 
@@ -341,6 +348,11 @@ def echo(run):
 	run.stop()
 
 
+def echo_threads(run):
+	run.options.append("--threads=%d" % run.threads)
+	echo(run)
+
+
 def fanout(run):
 	run.serve("fanout", "--min-clients=2", stdout=b"")
 	at_the_same_time(lambda: run.client(INPUT, None), lambda: run.client(INPUT, None))
@@ -378,6 +390,32 @@ def slow(run):
 		numbers = lines.got.splitlines()
 		assert all(len(number) == 15 for number in numbers), "half a line"
 		assert numbers == sorted(set(numbers)), "a line again"
+
+
+def heard(run):
+	"""What has come to each of a broker's listeners, by a chat without the names before each line."""
+	return {party: re.sub(rb"<[^>\n]*(> |$)", b"", party.got) for party in run.parties if party.due == SENT}
+
+
+def broker(run, *options):
+	"""What one subscriber says, and two others hear, who may come later."""
+	run.serve("fanout", *(options or ["--broker"]), "--replay=200k", stdout=b"")
+
+	def stop_when_all_is_heard():
+		run.wait_for(lambda: run.is_cut(b"") or len(heard(run)) == 2 and
+			all(party.end or len(got) == len(SENT) for party, got in heard(run).items()))
+		run.stop()
+
+	at_the_same_time(lambda: run.client(SENT, None), lambda: run.client(SENT, None),
+		lambda: run.client(b"", SENT), stop_when_all_is_heard)
+	for party, got in heard(run).items():
+		party.got = got
+		if run.is_cut(b"") and SENT.startswith(got):  # the rest has not been said
+			party.due = got
+
+
+def chat(run):
+	broker(run, "--chat")
 
 
 def target(run, listener):
