@@ -102,7 +102,8 @@ struct sim_socket {
 	bool is_datagram; /* what is counted are datagrams */
 	bool reset;       /* the connection is no more */
 	int error;        /* that the program has yet to be told, 0 none */
-	int told;         /* the first error that it was told */
+	int told;         /* the error that it was told, and the connection ended with */
+	int told_here; /* and one that is no end, for want of memory; completions may come the other way round */
 	bool told_broken; /* and EPIPE behind it */
 	bool lost;        /* the program has closed it so that the peer was reset */
 	bool linger_reset;
@@ -241,7 +242,10 @@ void sim_run(int (*command)(const struct options *options), const struct options
 /* Has nothing moved for so long, as far as the program can know? */
 bool sim_is_idle(const struct sim_socket *socket, uint64_t timeout);
 
-/* Was the program told what it says became of a connection? */
+/* Was the program told this error? */
+bool sim_has_told(const struct sim_socket *socket, int error);
+
+/* Was it told what it says became of a connection? */
 bool sim_was_told(const struct sim_socket *socket, const char *why);
 
 /* For the event mechanisms: true, a signal has come. */

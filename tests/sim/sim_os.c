@@ -44,9 +44,9 @@ static int fail(struct sim_socket *socket)
 
 	if (error == -ETIMEDOUT)
 		return sim_tell(socket, error);
-	if (!socket->told)
-		socket->told = error;
-	return error;
+	if (!socket->told_here)
+		socket->told_here = error;
+	return socket->told_here;
 }
 
 ssize_t os_read(mux_fd fd, enum os_kind kind, void *into, size_t size)

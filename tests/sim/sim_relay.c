@@ -96,9 +96,7 @@ static void close_end(struct end *end)
 
 static bool has_happened(int error, const struct sim_socket *socket)
 {
-	return error == socket->told || (error == -EPIPE && socket->told_broken) ||
-	       (error == -ETIMEDOUT && sim_is_idle(socket, STALL)) ||
-	       (error == -ENOMEM && sim_faults.memory) || (error == -ENOSPC && sim_faults.transfer);
+	return sim_has_told(socket, error) || (error == -ETIMEDOUT && sim_is_idle(socket, STALL));
 }
 
 /* What had been received is written, also where the relay is stopped or fails. */

@@ -51,12 +51,22 @@ void report_closed(const struct connection *connection, const char *why)
 	sim_process.dropped = 0;
 }
 
+bool sim_has_told(const struct sim_socket *socket, int error)
+{
+	return error == socket->told || error == socket->told_here ||
+	       (error == -EPIPE && socket->told_broken) ||
+	       (error == -ENOMEM && sim_faults.memory) || (error == -ENOSPC && sim_faults.transfer);
+}
+
 bool sim_was_told(const struct sim_socket *socket, const char *why)
 {
-	return (socket->told && strcmp(why, os_error(socket->told)) == 0) ||
-	       (socket->told_broken && strcmp(why, os_error(-EPIPE)) == 0) ||
-	       (sim_faults.memory && strcmp(why, os_error(-ENOMEM)) == 0) ||
-	       (sim_faults.transfer && strcmp(why, os_error(-ENOSPC)) == 0);
+	const int errors[] = { socket->told, socket->told_here, -EPIPE, -ENOMEM, -ENOSPC };
+
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+		if (errors[i] && sim_has_told(socket, errors[i]) &&
+			strcmp(why, os_error(errors[i])) == 0)
+			return true;
+	return false;
 }
 
 /* With completions a piece counts when all of it has gone, and that is told later. */
