@@ -168,10 +168,10 @@ static void check_stall(struct mux_timer *timer)
 	for (int way = 0; way < 2; way++)
 		if (is_stalled(&relay->flow[way])) {
 			fail(relay, -ETIMEDOUT, relay->flow[way].to, true);
-			finish(relay, RELAY_FAILED);
-			return;
+			end_flow(&relay->flow[way]);
 		}
-	mux_timer_start(relay->mux, timer, SECOND, check_stall);
+	if (!relay->finished)
+		mux_timer_start(relay->mux, timer, SECOND, check_stall);
 }
 
 /* Nobody may come who would end this relay: from now on a peer that takes nothing ends it. */
@@ -214,7 +214,7 @@ static void sent(struct stream *to, ssize_t result)
 {
 	struct relay_flow *flow = flow_to(to);
 
-	if (flow->relay->finished)
+	if (flow->relay->finished || flow->over) /* it was given up */
 		return;
 	if (result == MUX_SHORTENED || result == MUX_UNREADABLE)
 		receive_failed(flow, (int)result);

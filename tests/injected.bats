@@ -41,6 +41,14 @@ injected() {
 	injected echo echo_udp
 }
 
+@test "calls that fail: echo --threads" {
+	injected echo_threads
+}
+
 @test "calls that fail: fanout" {
 	injected fanout
+}
+
+@test "calls that fail: fanout --broker and --chat" {
+	injected broker chat
 }

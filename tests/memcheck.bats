@@ -36,6 +36,11 @@ memcheck() {
 	memcheck connect_udp listen_udp echo_udp fanout_to
 }
 
+@test "a broker and threads use memory as they should" {
+	[ -n "${LONG:-}" ] || skip "in make check-long"
+	memcheck broker chat echo_threads
+}
+
 @test "TLS uses memory as it should" {
 	[ -n "${LONG:-}" ] || skip "in make check-long"
 	needs_tls

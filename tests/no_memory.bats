@@ -46,6 +46,14 @@ without_memory_for_tls() {
 	without_memory fanout fanout_to
 }
 
+@test "fanout --broker and --chat without memory: what is lost is told of" {
+	without_memory broker chat
+}
+
+@test "echo --threads without memory: who was turned away is told of, and the next is served" {
+	without_memory echo_threads
+}
+
 @test "fanout --slow=drop without memory: a subscriber that lags gets whole lines, or is cut off" {
 	without_memory slow
 }
