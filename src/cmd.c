@@ -253,13 +253,13 @@ static uint16_t port_of(const struct os_address *bound)
 
 /*
  * Written beside and renamed, so that whoever waits for the file never reads half a number; but
- * straight into what is no regular file, as a FIFO or /dev/stdout.
+ * straight into what is no regular file, as a FIFO or a link, which /dev/stdout is.
  */
 static bool write_port_file(const char *path, unsigned port)
 {
 	char temporary[4096];
 	struct stat status;
-	bool special = stat(path, &status) == 0 && !S_ISREG(status.st_mode);
+	bool special = lstat(path, &status) == 0 && !S_ISREG(status.st_mode);
 	FILE *file = NULL;
 	bool written = false;
 

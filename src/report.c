@@ -68,8 +68,10 @@ static void report_peer(const char *event, const struct connection *connection)
 {
 	char text[ADDRESS_TEXT];
 
+	if (verbosity < 1)
+		return; /* before it costs anything: this is for every connection */
 	address_socket_text(&connection->peer, text);
-	if (connection->tls && verbosity >= 1) {
+	if (connection->tls) {
 		char tls[TLS_TEXT];
 
 		report_event(1, "%s %s (tls: %s)", event, text, tls_describe(connection->tls, tls));
@@ -92,10 +94,11 @@ void report_closed(const struct connection *connection, const char *why)
 {
 	char text[ADDRESS_TEXT];
 	const struct stream *stream = connection->stream;
-	double seconds = (double)(os_now() - connection->opened_at) / 1000;
+	double seconds;
 
 	if (verbosity < 1)
 		return;
+	seconds = (double)(os_now() - connection->opened_at) / 1000;
 	report_event(1, "closed %s: %llu bytes in, %llu bytes out, %.1f s, %s",
 		address_socket_text(&connection->peer, text), (unsigned long long)stream->bytes_in,
 		(unsigned long long)(stream->bytes_out + stream_sending(stream)), seconds, why);

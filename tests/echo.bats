@@ -200,6 +200,19 @@ third_waits() {
 	mc connect -z 127.0.0.1 "$(<new/port)"
 }
 
+@test "--port-file through a link, as /dev/stdout is: the link stays" {
+	not_on_windows "links in the tests' folders"
+	ln -s target link
+	begin echo --port-file link 127.0.0.1 0
+	eventually test -s target
+	[ -L link ]
+	mc connect -z 127.0.0.1 "$(<target)"
+	begin echo --port-file /dev/stdout 127.0.0.1 0 >out
+	eventually test -s out
+	[ -L /dev/stdout ]
+	mc connect -z 127.0.0.1 "$(<out)"
+}
+
 @test "500 clients at the same time, 20 round trips each" {
 	! on_windows || own_wine # a server killed with many sockets can end Wine's, too
 	server 127.0.0.1 0 2>err

@@ -28,6 +28,9 @@ typedef intptr_t mux_fd;
 /* open(2): not inherited; as it is, with no second end of line. */
 #define O_CLOEXEC (_O_NOINHERIT | _O_BINARY)
 
+/* lstat(2): links are few, and followed. */
+#define lstat stat
+
 /* memrchr(3) of the GNU library. */
 void *memrchr(const void *memory, int byte, size_t length);
 
