@@ -59,7 +59,7 @@ static uint64_t parse_seconds(const char *text, const char *option)
 
 	if (!is_decimal(text) || *end || !(seconds >= 0.001) || seconds > 1e9)
 		cli_usage_error(
-			"'%.200s': %s takes a number of seconds from 0.001 on", text, option);
+			"'%.200s': %s takes a number of seconds from 0.001 to 1e9", text, option);
 	return (uint64_t)(seconds * 1000);
 }
 
@@ -150,6 +150,24 @@ static enum tls_version parse_tls_version(const char *text)
 	return text[2] == '2' ? TLS_1_2 : TLS_1_3;
 }
 
+/* Names with commas between them. */
+static const char *parse_alpn(const char *text)
+{
+	size_t length = strlen(text);
+
+	if (!length || length > TLS_ALPN || *text == ',' || text[length - 1] == ',' ||
+		strstr(text, ",,"))
+		cli_usage_error("'%.200s': --alpn takes names with commas between them", text);
+	return text;
+}
+
+static const char *parse_file(const char *text, const char *option)
+{
+	if (!*text)
+		cli_usage_error("%s needs the name of a file", option);
+	return text;
+}
+
 static void parse_family(struct reading *reading, int family)
 {
 	if (reading->family != AF_UNSPEC && reading->family != family)
@@ -220,13 +238,13 @@ static void set_tls(struct reading *reading, int letter, const char *value)
 		reading->tls = true;
 		break;
 	case CERT:
-		tls->certificate = value;
+		tls->certificate = parse_file(value, "--cert");
 		break;
 	case KEY:
-		tls->key = value;
+		tls->key = parse_file(value, "--key");
 		break;
 	case CA:
-		tls->ca = value;
+		tls->ca = parse_file(value, "--ca");
 		break;
 	case INSECURE:
 		tls->insecure = true;
@@ -235,10 +253,10 @@ static void set_tls(struct reading *reading, int letter, const char *value)
 		tls->server_name = value;
 		break;
 	case CLIENT_CA:
-		tls->client_ca = value;
+		tls->client_ca = parse_file(value, "--client-ca");
 		break;
 	case ALPN:
-		tls->alpn = value;
+		tls->alpn = parse_alpn(value);
 		break;
 	case TLS_MIN:
 		tls->least = parse_tls_version(value);
@@ -255,6 +273,8 @@ static void set_fanout(struct reading *reading, int letter, const char *value)
 
 	switch (letter) {
 	case FROM:
+		if (reading->from)
+			cli_usage_error("--from: fanout reads one address");
 		reading->from = value;
 		break;
 	case CHAT:
@@ -303,9 +323,7 @@ static void set_option(struct reading *reading, int letter, const char *value)
 		reading->to[options->to_count++] = value;
 		break;
 	case PORT_FILE:
-		options->port_file = value;
-		if (!*value)
-			cli_usage_error("--port-file needs the name of a file");
+		options->port_file = parse_file(value, "--port-file");
 		break;
 	case MODE:
 		options->socket.mode = parse_mode(value);
@@ -386,7 +404,7 @@ static void build_tables(struct tables *tables, unsigned bits)
 static bool is_ambiguous(const char *word, unsigned bits)
 {
 	size_t length = strcspn(word + 2, "=");
-	size_t found = 0;
+	size_t found = bits == ALL && strncmp("version", word + 2, length) == 0;
 
 	for (size_t i = 0; i < CLI_OPTIONS; i++)
 		if (cli_options[i].name && (cli_options[i].commands & bits) == bits &&

@@ -6,11 +6,16 @@ static void check_connect(const struct reading *reading)
 {
 	struct options *options = reading->options;
 	struct os_address *source = &options->socket.source;
+	struct os_address target;
 
 	if (reading->source && !address_numeric(reading->source, source))
 		cli_usage_error("'%.200s': -s takes an IP address", reading->source);
 	if (address_is_local(&options->address) && (reading->source || options->socket.source_port))
 		cli_usage_error("-s and -p contradict a Unix socket");
+	if (reading->source && address_numeric(options->address.host, &target) &&
+		source->u.any.sa_family != target.u.any.sa_family)
+		cli_usage_error("'%.200s': -s is of another family than the address to connect to",
+			reading->source);
 	if (reading->source && reading->family != AF_UNSPEC &&
 		source->u.any.sa_family != reading->family)
 		cli_usage_error("'%.200s': -s contradicts -4 or -6", reading->source);
@@ -72,6 +77,8 @@ static void check_fanout(struct reading *reading)
 		options->min_clients = options->to_count ? options->to_count : 1;
 	if (options->to_count && options->min_clients > options->to_count)
 		cli_usage_error("--min-clients is more than there are --to");
+	if (options->max_conns && options->min_clients > options->max_conns)
+		cli_usage_error("--min-clients is more than -m lets in");
 }
 
 static void check_mode(const struct options *options)

@@ -421,6 +421,8 @@ const char *cmd_relay_reason(const struct relay *relay)
 	case RELAY_IDLE:
 		return "idle";
 	default:
-		return relay->lingered ? "lingered long enough" : "end of file";
+		return relay->lingered   ? "lingered long enough"
+		       : relay->draining ? "stopped"
+					 : "end of file";
 	}
 }

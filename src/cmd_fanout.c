@@ -82,7 +82,8 @@ static void client_closed(struct connection *connection)
 		cmd_fail(&fanout->cmd, CMD_ERROR);
 }
 
-static void leave(struct client *client, const char *why, uint64_t patience)
+/* Closed if it has had the whole; else it shall know that it has not. */
+static void leave(struct client *client, const char *why, uint64_t patience, bool whole)
 {
 	if (client->leaving)
 		return;
@@ -91,27 +92,21 @@ static void leave(struct client *client, const char *why, uint64_t patience)
 		report_warning("%llu records dropped for a slow subscriber",
 			(unsigned long long)client->subscriber.dropped);
 	report_closed(&client->connection, why);
-	if (patience)
+	if (whole)
 		connection_close(&client->connection, patience, client_closed);
-	else /* it has not had everything, and shall know */
-		connection_reset(&client->connection, 0, client_closed);
+	else
+		connection_reset(&client->connection, patience, client_closed);
 }
 
 static void flushed(struct hub_subscriber *subscriber)
 {
 	struct client *client = container_of(subscriber, struct client, subscriber);
+	const struct fanout *fanout = client->fanout;
 
 	hub_unsubscribe(subscriber);
 	stream_reset_at_exit(client->connection.stream, false);
-	if (client->fanout->cut_short && !client->leaving) {
-		/* what it has is not the whole, and it shall know */
-		client->leaving = true;
-		report_closed(&client->connection, "stopped");
-		connection_reset(
-			&client->connection, client->fanout->hub.policy.stall, client_closed);
-		return;
-	}
-	leave(client, "end of file", client->fanout->hub.policy.stall);
+	leave(client, fanout->cmd.stopping || fanout->cut_short ? "stopped" : "end of file",
+		fanout->hub.policy.stall, !fanout->cut_short);
 }
 
 static void cut(struct hub_subscriber *subscriber, int error)
@@ -135,7 +130,7 @@ static void cut(struct hub_subscriber *subscriber, int error)
 			(unsigned long long)policy->queue);
 	else if (client->dialled)
 		report("send %s: %s", text, why);
-	leave(client, error == -ETIME || error == HUB_LAGS ? "too slow" : why, 0);
+	leave(client, error == -ETIME || error == HUB_LAGS ? "too slow" : why, 0, false);
 }
 
 static void idle(struct stream *stream)
@@ -152,7 +147,7 @@ static void idle(struct stream *stream)
 			(double)cmd->options->idle_timeout / 1000);
 		cmd->status = CMD_TIMED_OUT;
 	}
-	leave(client, "idle", 0);
+	leave(client, "idle", 0, false);
 }
 
 /* ---- the input ---- */
@@ -280,7 +275,7 @@ static void gone(struct stream *stream)
 	if (client->dialled)
 		cut(&client->subscriber, -EPIPE);
 	else
-		leave(client, "end of file", 0);
+		leave(client, "end of file", 0, false);
 }
 
 static void received(
@@ -406,8 +401,7 @@ static bool dial_target(struct target *target)
 		report_error("out of memory");
 		return false;
 	}
-	target->dial =
-		cmd_dial(cmd, target->address, cmd->options->timeout, target_dialled, target);
+	target->dial = cmd_dial(cmd, target->address, 0, target_dialled, target);
 	if (!target->dial)
 		free(target->client);
 	return target->dial;
@@ -455,8 +449,8 @@ static bool open_input(struct fanout *fanout)
 	if (options->broker)
 		return true;
 	if (options->has_from) {
-		fanout->source_dial = cmd_dial(
-			&fanout->cmd, &options->from, options->timeout, source_dialled, fanout);
+		fanout->source_dial =
+			cmd_dial(&fanout->cmd, &options->from, 0, source_dialled, fanout);
 		return fanout->source_dial;
 	}
 

@@ -483,7 +483,7 @@ int hub_publish(struct hub *hub, struct mux_buf *buf, const unsigned char *data,
 
 /* ---- coming and going ---- */
 
-/* Its first callback may be `flushed`, which must come from the loop. */
+/* Its first callback may be `flushed`, which must not come from hub_subscribe. */
 static void begin_late(struct mux_timer *timer)
 {
 	struct hub_subscriber *subscriber = container_of(timer, struct hub_subscriber, stall);

@@ -38,8 +38,8 @@ typedef void hub_room(struct hub *hub);
 typedef void hub_flushed(struct hub_subscriber *subscriber);
 
 /*
- * The subscriber is out: its stream failed with `error`, or was too slow (-ETIME under HUB_WAIT,
- * HUB_LAGS under HUB_CLOSE), or could not be kept to whole records (-ENOMEM under HUB_DROP). It has
+ * The subscriber is out: its stream failed with `error`, or was too slow (-ETIME under HUB_WAIT and after
+ * hub_finish, HUB_LAGS under HUB_CLOSE), or could not be kept to whole records (-ENOMEM under HUB_DROP). It has
  * been unsubscribed; its owner closes the stream.
  */
 typedef void hub_cut(struct hub_subscriber *subscriber, int error);
@@ -104,8 +104,7 @@ void hub_unsubscribe(struct hub_subscriber *subscriber);
 
 /*
  * Publish `n` bytes at `data` in `buf`, to all but `source` (may be NULL). 0 or -ENOMEM; then some
- * of it is lost. `flushed` comes from the loop; `cut` (under HUB_CLOSE) and `room` may come from
- * inside.
+ * of it is lost. `cut` (under HUB_CLOSE) and `room` may come from inside.
  */
 int hub_publish(struct hub *hub, struct mux_buf *buf, const unsigned char *data, size_t n,
 	struct hub_subscriber *source);
@@ -113,7 +112,10 @@ int hub_publish(struct hub *hub, struct mux_buf *buf, const unsigned char *data,
 /* May more be published? If not, `room` is called once it may; until then the answer is no. */
 bool hub_has_room(struct hub *hub);
 
-/* Nothing more comes: `flushed` is called for each subscriber that has everything. */
+/*
+ * Nothing more comes: `flushed` is called for each subscriber that has everything, from inside for those
+ * that have it already.
+ */
 void hub_finish(struct hub *hub);
 
 #endif

@@ -193,6 +193,9 @@ void os_release_standard(int number);
 /* Is descriptor `number`, 0 to 2, a terminal (a console)? */
 bool os_is_terminal(int number);
 
+/* Is there a terminal (a console) on which somebody can be asked, whatever stdin is? */
+bool os_has_terminal(void);
+
 /* Raises the limit of open descriptors to what the system allows. */
 void os_raise_descriptor_limit(void);
 

@@ -220,7 +220,7 @@ static void sent(struct stream *to, ssize_t result)
 		receive_failed(flow, (int)result);
 	else if (result < 0)
 		send_failed(flow, (int)result);
-	else if (flow->left)
+	else if (flow->rest)
 		send_pieces(flow);
 	else
 		pull(flow);
@@ -232,14 +232,14 @@ static void send_pieces(struct relay_flow *flow)
 	bool gone;
 
 	do {
-		size_t length = flow->left < flow->piece ? flow->left : flow->piece;
+		size_t length = flow->rest < flow->piece ? flow->rest : flow->piece;
 		const unsigned char *data = flow->data;
 
 		flow->data += length;
-		flow->left -= length;
+		flow->rest -= length;
 		gone = stream_send_now(flow->to, flow->buf, data, length, sent);
-	} while (gone && flow->left);
-	if (!flow->left) { /* a send that goes on holds it */
+	} while (gone && flow->rest);
+	if (!flow->rest) { /* a send that goes on holds it */
 		mux_buf_unref(flow->buf);
 		flow->buf = NULL;
 	}
@@ -264,7 +264,7 @@ static void received(
 	} else {
 		flow->buf = mux_buf_ref(buf);
 		flow->data = data;
-		flow->left = (size_t)n;
+		flow->rest = (size_t)n;
 		flow->piece =
 			flow->to->datagram && !stream->datagram ? STREAM_DATAGRAM_PIECE : (size_t)n;
 		send_pieces(flow);

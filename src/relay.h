@@ -38,9 +38,9 @@ struct relay_flow {
 	struct relay *relay;
 	struct stream *from;
 	struct stream *to;   /* NULL: discard */
-	struct mux_buf *buf; /* what is being sent on, while more than one piece is left */
+	struct mux_buf *buf; /* what is being sent on, while there is more than one piece */
 	const unsigned char *data;
-	size_t left;
+	size_t rest;
 	size_t piece;     /* a datagram's length at most */
 	unsigned stalled; /* seconds for which `to` has taken nothing */
 	bool over;
@@ -54,6 +54,7 @@ struct relay {
 	struct stream *failed;
 	bool failed_sending;
 	bool lingered; /* RELAY_ENDED by the linger, rather than by ends of file */
+	bool draining; /* by the linger, or relay_drain */
 	/* ---- */
 	struct mux *mux;
 	struct stream *left;
@@ -62,7 +63,6 @@ struct relay {
 	struct relay_flow flow[2];
 	struct mux_timer timer; /* the linger */
 	struct mux_timer stall; /* since only what has been received is to be sent */
-	bool draining;
 	bool finished;
 };
 

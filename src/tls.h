@@ -14,7 +14,7 @@
 struct tls_context;
 struct tls_stream;
 
-enum { TLS_TEXT = 320 };
+enum { TLS_TEXT = 320, TLS_ALPN = 254 };
 
 /* What a handshake or a stream fails with, beside a negative errno of what is below, and STREAM_TRUNCATED. */
 enum {
@@ -32,7 +32,8 @@ struct tls_options {
 	const char *client_ca; /* a server's: whom its clients must be certified by; NULL: no one */
 	const char
 		*server_name; /* a client's: whom to ask for and to check; NULL: the host dialled */
-	const char *alpn;     /* protocols by preference, with commas (RFC 7301); NULL: none */
+	const char *alpn; /* protocols by preference, with commas between them and no name empty,
+				 TLS_ALPN bytes at most (RFC 7301); NULL: none */
 	enum tls_version least;
 	bool insecure; /* a client's: check nothing */
 };

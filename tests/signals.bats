@@ -224,3 +224,20 @@ sys.exit(n[0] != int(sys.argv[2]))' "$@"
 	equal "$output" hello
 	stop "$pid"
 }
+
+@test "-v tells who was there when it was stopped" {
+	local command feed=$BATS_TEST_TMPDIR/feed
+	mkfifo "$feed"
+	exec 6<>"$feed"
+	server echo
+	local behind=$port
+	for command in "listen" "listen -k" "listen -k --to=127.0.0.1:$behind" "echo" "fanout" "fanout --broker"; do
+		server $command -v <"$feed" >/dev/null 2>err
+		mc connect -d 127.0.0.1 "$port" >/dev/null 3>&- 4>&- 5>&- 6>&- &
+		started+=($!)
+		eventually grep -q accepted err
+		[[ $command != *--to=* ]] || eventually grep -q connected err
+		ends_by $STOP "$server"
+		grep -q "closed .*, stopped$" err || { cat err; false; }
+	done
+}

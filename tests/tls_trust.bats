@@ -163,7 +163,7 @@ other_server() {
 @test "files that cannot be used: one line, and nothing is opened" {
 	local what
 	for what in "--cert nowhere" "--cert $CERTIFICATES/ca.pem" "--cert $CERTIFICATES/good.crt --key $CERTIFICATES/client.key" \
-		"--client-ca nowhere" "--alpn ,"; do
+		"--client-ca nowhere"; do
 		run -1 mc listen --tls $what 127.0.0.1 0 </dev/null
 		equal "${#lines[@]}" 1
 		[[ $output == "muxcat: TLS: "* ]]
@@ -193,6 +193,23 @@ other_server() {
 	eventually grep -qa "pass phrase" out
 	printf 'secret\r' >&5
 	ended "$pid" 3
+}
+
+@test "a pass phrase is never taken from what is to be sent" {
+	printf 'secret\nhello\n' >data
+	local certificate=(--cert "$CERTIFICATES/good.crt" --key "$CERTIFICATES/locked.key")
+	run -1 setsid -w "$MUXCAT" $MUXCAT_FLAGS listen --tls "${certificate[@]}" 127.0.0.1 0 <data
+	equal "$output" "muxcat: TLS: $CERTIFICATES/locked.key: encrypted, and no terminal to ask on"
+}
+
+@test "a file without what is looked for in it is told of in words" {
+	run -1 mc listen --tls --cert "$CERTIFICATES/good.crt" 127.0.0.1 0 </dev/null
+	equal "$output" "muxcat: TLS: $CERTIFICATES/good.crt: no private key in it"
+	run -1 mc listen --tls --cert "$CERTIFICATES/good.key" 127.0.0.1 0 </dev/null
+	equal "$output" "muxcat: TLS: $CERTIFICATES/good.key: no certificate in it"
+	openssl genrsa -out rsa.key 2>/dev/null
+	run -1 mc listen --tls --cert "$CERTIFICATES/good.crt" --key rsa.key 127.0.0.1 0 </dev/null
+	equal "$output" "muxcat: TLS: rsa.key: not the key of that certificate"
 }
 
 @test "SSLKEYLOGFILE is honoured, with a warning" {

@@ -56,6 +56,25 @@ letters() {
 	refused list list 0
 }
 
+@test "what no later step could make good is refused at once" {
+	refused --min-clients fanout -m 1 --min-clients 2 0
+	refused --from fanout --from h:1 --from h:2 0
+	refused ::1 connect -s ::1 127.0.0.1 80
+	refused 127.0.0.1 connect -s 127.0.0.1 ::1 80
+	refused "more than one" --ver
+	refused seconds connect -w 9999999999 h 1
+	needs_tls
+	local option
+	for option in cert key ca client-ca port-file; do
+		refused "--$option" echo --tls "--$option=" 0
+	done
+	refused "','" listen --tls --alpn , 0
+	refused "'a,,b'" listen --tls --alpn a,,b 0
+	refused "'a,'" listen --tls --alpn a, 0
+	refused "''" listen --tls --alpn "" 0
+	refused --alpn listen --tls --alpn "$(letters 256)" 0
+}
+
 @test "an unknown option is refused, as is one of another command" {
 	refused --nonsense listen --nonsense 0
 	refused --nonsense listen 0 --nonsense=3

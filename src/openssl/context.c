@@ -1,5 +1,6 @@
 #include "context.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -47,16 +48,42 @@ static bool fail_by_library(char *wrong, const char *what)
 
 /* ---- what an option sets ---- */
 
+/* OpenSSL's own would ask stdin where there is no terminal, and take data for a pass phrase. */
+static int ask_pass_phrase(char *into, int size, int writing, void *nobody_to_ask)
+{
+	if (os_has_terminal())
+		return openssl.PEM_def_callback(into, size, writing, NULL);
+	*(bool *)nobody_to_ask = true;
+	return -1;
+}
+
+/* What a file lacks has several names, some of which tell nothing ("unsupported"). */
+static bool fail_without(char *wrong, const char *file, const char *missing)
+{
+	int reason = ERR_GET_REASON(openssl.ERR_peek_error());
+	bool lacks_it = reason == PEM_R_NO_START_LINE || reason == ERR_R_UNSUPPORTED;
+
+	return fail(wrong, file, lacks_it ? missing : openssl_reason());
+}
+
 static bool use_certificate(SSL_CTX *ssl, const struct tls_options *options, char *wrong)
 {
 	const char *key = options->key ? options->key : options->certificate;
+	bool nobody_to_ask = false;
+	int used;
 
 	if (!options->certificate)
 		return true;
 	if (openssl.SSL_CTX_use_certificate_chain_file(ssl, options->certificate) != 1)
-		return fail_by_library(wrong, options->certificate);
-	if (openssl.SSL_CTX_use_PrivateKey_file(ssl, key, SSL_FILETYPE_PEM) != 1)
-		return fail_by_library(wrong, key);
+		return fail_without(wrong, options->certificate, "no certificate in it");
+	openssl.SSL_CTX_set_default_passwd_cb(ssl, ask_pass_phrase);
+	openssl.SSL_CTX_set_default_passwd_cb_userdata(ssl, &nobody_to_ask);
+	used = openssl.SSL_CTX_use_PrivateKey_file(ssl, key, SSL_FILETYPE_PEM);
+	openssl.SSL_CTX_set_default_passwd_cb_userdata(ssl, NULL);
+	if (used != 1)
+		return nobody_to_ask ? fail(wrong, key, "encrypted, and no terminal to ask on")
+				     : fail_without(wrong, key, "no private key in it");
+	/* one of the same kind has failed already if it is another's */
 	if (openssl.SSL_CTX_check_private_key(ssl) != 1)
 		return fail(wrong, key, "not the key of that certificate");
 	return true;
@@ -75,19 +102,17 @@ static bool trust(SSL_CTX *ssl, const char *ca, char *wrong)
 }
 
 /* "h2,http/1.1" becomes what goes over the wire: each name behind its length. */
-static bool read_alpn(struct tls_context *context, const char *names, char *wrong)
+static void read_alpn(struct tls_context *context, const char *names)
 {
 	while (names && *names) {
 		size_t length = strcspn(names, ",");
 
-		if (!length || context->alpn_length + length + 1 > 255)
-			return fail(wrong, "--alpn", "a name is empty, or they are too long");
+		assert(length && context->alpn_length + length + 1 <= sizeof(context->alpn));
 		context->alpn[context->alpn_length] = (unsigned char)length;
 		memcpy(context->alpn + context->alpn_length + 1, names, length);
 		context->alpn_length += length + 1;
 		names += length + (names[length] == ',' ? 1 : 0);
 	}
-	return true;
 }
 
 /* A server's choice: the first of ours that the client has too (RFC 7301, section 3.2). */
@@ -151,8 +176,8 @@ static bool set_up(struct tls_context *context, const struct tls_options *option
 	openssl.SSL_CTX_ctrl(ssl, SSL_CTRL_SET_MIN_PROTO_VERSION, least, NULL);
 	openssl.SSL_CTX_ctrl(ssl, SSL_CTRL_MODE, SSL_MODE_RELEASE_BUFFERS, NULL);
 	openssl.SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-	return use_certificate(ssl, options, wrong) && read_alpn(context, options->alpn, wrong) &&
-	       open_key_log(context, wrong);
+	read_alpn(context, options->alpn);
+	return use_certificate(ssl, options, wrong) && open_key_log(context, wrong);
 }
 
 static struct tls_context *new_context(

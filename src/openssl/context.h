@@ -14,7 +14,7 @@ struct tls_context {
 	char *server_name;     /* to check instead of the host; NULL: none */
 	struct mux_buf *plain; /* lent to receivers, as the loop's own */
 	FILE *keys;            /* SSLKEYLOGFILE, or NULL */
-	unsigned char alpn[256];
+	unsigned char alpn[TLS_ALPN + 1];
 	size_t alpn_length;
 };
 

@@ -9,6 +9,7 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -16,7 +17,7 @@
 #define OPENSSL_LIBSSL(X) \
 	X(SSL_CTX_check_private_key) X(SSL_CTX_ctrl) X(SSL_CTX_free) X(SSL_CTX_up_ref) \
 	X(SSL_CTX_load_verify_dir) X(SSL_CTX_load_verify_file) X(SSL_CTX_new) \
-	X(SSL_CTX_set_alpn_protos) X(SSL_CTX_set_alpn_select_cb) \
+	X(SSL_CTX_set_default_passwd_cb) X(SSL_CTX_set_default_passwd_cb_userdata) X(SSL_CTX_set_alpn_protos) X(SSL_CTX_set_alpn_select_cb) \
 	X(SSL_CTX_set_client_CA_list) X(SSL_CTX_set_default_verify_paths) \
 	X(SSL_CTX_set_ex_data) X(SSL_CTX_get_ex_data) X(SSL_CTX_get_cert_store) X(SSL_CTX_set_keylog_callback) \
 	X(SSL_CTX_set_options) X(SSL_CTX_set_session_id_context) X(SSL_CTX_set_verify) \
@@ -35,7 +36,7 @@
 	X(BIO_meth_set_read_ex) X(BIO_meth_set_write_ex) X(BIO_new) X(BIO_set_data) \
 	X(BIO_set_flags) X(BIO_set_init) X(ERR_clear_error) X(ERR_peek_error) \
 	X(ERR_reason_error_string) X(EVP_PKEY_Q_keygen) X(EVP_PKEY_free) X(EVP_sha256) \
-	X(OpenSSL_version) X(X509_NAME_add_entry_by_txt) X(X509_NAME_print_ex) \
+	X(OpenSSL_version) X(PEM_def_callback) X(X509_NAME_add_entry_by_txt) X(X509_NAME_print_ex) \
 	X(X509V3_EXT_conf_nid) X(X509V3_set_ctx) X(X509_EXTENSION_free) X(X509_add_ext) \
 	X(X509_VERIFY_PARAM_set1_ip) X(X509_digest) X(X509_free) X(X509_get_serialNumber) \
 	X(X509_get_subject_name) X(X509_getm_notAfter) X(X509_getm_notBefore) \

@@ -487,6 +487,15 @@ bool os_is_terminal(int number)
 	return isatty(number);
 }
 
+bool os_has_terminal(void)
+{
+	int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC);
+
+	if (terminal >= 0)
+		close(terminal);
+	return terminal >= 0;
+}
+
 void os_raise_descriptor_limit(void)
 {
 	struct rlimit limit;

@@ -422,6 +422,17 @@ bool os_is_terminal(int number)
 	return terminals[number];
 }
 
+bool os_has_terminal(void)
+{
+	HANDLE console = CreateFileA("CONIN$", GENERIC_READ | GENERIC_WRITE,
+		FILE_SHARE_READ | FILE_SHARE_WRITE, NULL, OPEN_EXISTING, 0, NULL);
+
+	if (console == INVALID_HANDLE_VALUE)
+		return false;
+	CloseHandle(console);
+	return true;
+}
+
 void os_raise_descriptor_limit(void)
 {
 	/* handles are limited by memory only */

@@ -201,6 +201,12 @@ static void check_complete(const struct client *client)
 			(unsigned long long)sim_process.dropped, due);
 }
 
+/* It has had all that it was due, and its end. */
+static bool is_end(const char *why)
+{
+	return strcmp(why, "end of file") == 0 || strcmp(why, "stopped") == 0;
+}
+
 static void closed(const struct connection *connection, const char *why)
 {
 	struct client *client = sim_socket(connection->peer.u.v4.sin_port)->owner;
@@ -211,7 +217,9 @@ static void closed(const struct connection *connection, const char *why)
 		sim_fail("closed twice");
 	client->why = why;
 	if (strcmp(why, "end of file") == 0)
-		holds = stopped || client->socket->reset;
+		holds = client->socket->reset;
+	else if (strcmp(why, "stopped") == 0)
+		holds = stopped;
 	else if (strcmp(why, "idle") == 0)
 		holds = sim_is_idle(client->socket, options.idle_timeout);
 	else if (strcmp(why, "too slow") == 0)
@@ -220,8 +228,7 @@ static void closed(const struct connection *connection, const char *why)
 		holds = sim_was_told(client->socket, why);
 	if (!holds)
 		sim_fail("closed, and it was not so: %s", why);
-	if (strcmp(why, "end of file") == 0 && rested && !client->late && !sim_faults.memory &&
-		!client->socket->reset)
+	if (is_end(why) && rested && !client->late && !sim_faults.memory && !client->socket->reset)
 		check_complete(client);
 }
 
@@ -265,8 +272,8 @@ static bool has_ended_well(const struct client *client)
 {
 	const struct sim_socket *socket = client->socket;
 
-	return client->why && strcmp(client->why, "end of file") == 0 && !socket->lost &&
-	       !socket->reset && !client->late;
+	return client->why && is_end(client->why) && !socket->lost && !socket->reset &&
+	       !client->late;
 }
 
 static void check_all(void)
@@ -276,8 +283,8 @@ static void check_all(void)
 	for (size_t i = 0; i < accepted; i++) {
 		const struct sim_socket *socket = clients[i].socket;
 
-		if (flawless && clients[i].why && strcmp(clients[i].why, "end of file") == 0 &&
-			socket->lost && socket->arrived == socket->received)
+		if (flawless && clients[i].why && is_end(clients[i].why) && socket->lost &&
+			socket->arrived == socket->received)
 			sim_fail("reset, and it has ended well");
 		if (!has_ended_well(&clients[i]))
 			continue;
