@@ -33,12 +33,15 @@ static int keep(struct chat *chat, const unsigned char *data, size_t length)
 int chat_take(struct chat *chat, uint64_t user, const unsigned char *data, size_t n, bool end,
 	struct mux_buf **message, size_t *length)
 {
-	struct mux_buf *text = text_buffer(chat, data, n);
+	struct mux_buf *text;
 	size_t filled = chat->length;
 	int error;
 
 	*message = NULL;
 	*length = 0;
+	if (!filled && !n)
+		return 0;
+	text = text_buffer(chat, data, n);
 	if (!text)
 		return -ENOMEM;
 	if (chat->line)

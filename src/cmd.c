@@ -206,6 +206,9 @@ struct dial *cmd_dial(struct cmd *cmd, const struct address *address, uint64_t d
 int cmd_dialled(struct cmd *cmd, const struct address *address, const struct dialled *dialled,
 	struct connection *connection)
 {
+	/* one of many relayed connections is not the program */
+	void (*report)(const char *format, ...) =
+		cmd->options->keep_open ? report_warning : report_error;
 	int error = dialled->error;
 	const char *why = dialled->why;
 	char text[ADDRESS_TEXT];
@@ -218,7 +221,7 @@ int cmd_dialled(struct cmd *cmd, const struct address *address, const struct dia
 		report_connected(connection);
 		return CMD_DONE;
 	}
-	report_error("connect %s: %s", address_text(address, text), why);
+	report("connect %s: %s", address_text(address, text), why);
 	switch (error) {
 	case -ETIME:
 		return CMD_TIMED_OUT;
@@ -421,8 +424,8 @@ const char *cmd_relay_reason(const struct relay *relay)
 	case RELAY_IDLE:
 		return "idle";
 	default:
-		return relay->lingered   ? "lingered long enough"
-		       : relay->draining ? "stopped"
-					 : "end of file";
+		return relay->lingered  ? "lingered long enough"
+		       : relay->stopped ? "stopped"
+					: "end of file";
 	}
 }

@@ -288,6 +288,20 @@ static void listen_to(struct client *client)
 		stream_recv(client->connection.stream, received);
 }
 
+/* A message is lost for want of memory: nobody shall take what comes behind it for the whole. */
+static void lose(struct fanout *fanout, int error)
+{
+	report_warning("a message is lost: %s", os_error(error));
+	list_each(link, fanout->clients) {
+		struct client *client = container_of(link, struct client, link);
+
+		if (client->leaving)
+			continue;
+		hub_unsubscribe(&client->subscriber);
+		cut(&client->subscriber, error);
+	}
+}
+
 /* What a subscriber has sent, to all others; `end`: it sends nothing more. */
 static void pass_on(
 	struct client *client, struct mux_buf *buf, const unsigned char *data, size_t n, bool end)
@@ -310,7 +324,7 @@ static void pass_on(
 	}
 	mux_buf_unref(lines);
 	if (error)
-		report_warning("a message is lost: %s", os_error(error));
+		lose(client->fanout, error);
 }
 
 static void received(

@@ -24,10 +24,12 @@ int connection_open(
 		return 0;
 	}
 	error = stream_open_socket(mux, &connection->u.handle, transport->fd, datagram);
-	if (error)
+	if (error) {
+		os_reset_on_close(transport->fd, true); /* it shall not take this for an end */
 		os_close(transport->fd, OS_SOCKET);
-	else
+	} else {
 		start(connection, &connection->u.handle.stream, transport->peer, scheme);
+	}
 	return error;
 }
 

@@ -11,6 +11,8 @@ enum {
 static void received(
 	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n);
 
+static void drain(struct relay *relay);
+
 static struct relay_flow *flow_from(struct stream *stream)
 {
 	struct relay *relay = stream->owner;
@@ -58,7 +60,7 @@ static void time_over(struct mux_timer *timer)
 		mux_timer_start(relay->mux, timer, linger - quiet, time_over);
 	else {
 		relay->lingered = true;
-		relay_drain(relay);
+		drain(relay);
 	}
 }
 
@@ -81,9 +83,9 @@ static void check_end(struct relay *relay)
 	else if (relay->draining)
 		return;
 	else if (leftward_over && policy->end_on_right_eof)
-		finish(relay, RELAY_ENDED);
+		drain(relay);
 	else if (rightward_over && policy->end_on_left_eof)
-		finish(relay, RELAY_ENDED);
+		drain(relay);
 	else if (leftward_over && relay->left->datagram)
 		finish(relay, RELAY_ENDED); /* nobody will ever end the other way */
 	else if (rightward_over && !policy->closed[RELAY_RIGHTWARD] && policy->linger >= 0)
@@ -144,7 +146,7 @@ static void receive_failed(struct relay_flow *flow, int error)
 		return;
 	}
 	if (error != STREAM_TRUNCATED)
-		relay_drain(flow->relay);
+		drain(flow->relay);
 	end_flow(flow);
 }
 
@@ -204,7 +206,7 @@ static void send_failed(struct relay_flow *flow, int error)
 	}
 	limit_stalls(relay);
 	if (stream_failed_here(error))
-		relay_drain(relay);
+		drain(relay);
 	end_flow(flow);
 }
 
@@ -303,7 +305,7 @@ void relay_start(struct relay *relay, struct stream *left, struct stream *right,
 		stream_watch_idle(right, policy->idle_timeout, idle);
 }
 
-void relay_drain(struct relay *relay)
+static void drain(struct relay *relay)
 {
 	if (relay->finished || relay->draining)
 		return;
@@ -315,4 +317,10 @@ void relay_drain(struct relay *relay)
 		if (!flow->over && flow->from->receiving)
 			end_flow(flow);
 	}
+}
+
+void relay_drain(struct relay *relay)
+{
+	relay->stopped = true;
+	drain(relay);
 }

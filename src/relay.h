@@ -27,7 +27,7 @@ struct relay_policy {
 	bool closed[2];        /* this way is not used at all: neither data nor end */
 	bool discard[2];       /* this way is read and dropped */
 	bool no_shutdown;      /* the end of left's input is not passed on to right */
-	bool end_on_right_eof; /* right's end ends the relay */
+	bool end_on_right_eof; /* right's end ends the relay, once what was received is written out */
 	bool end_on_left_eof;  /* left's end, once it has been passed on, ends the relay */
 	int64_t linger;        /* after left's end: milliseconds until the relay ends, -1 never;
 	                           a datagram right must have been silent for that long */
@@ -54,7 +54,7 @@ struct relay {
 	struct stream *failed;
 	bool failed_sending;
 	bool lingered; /* RELAY_ENDED by the linger, rather than by ends of file */
-	bool draining; /* by the linger, or relay_drain */
+	bool stopped;  /* RELAY_ENDED by relay_drain */
 	/* ---- */
 	struct mux *mux;
 	struct stream *left;
@@ -63,6 +63,7 @@ struct relay {
 	struct relay_flow flow[2];
 	struct mux_timer timer; /* the linger */
 	struct mux_timer stall; /* since only what has been received is to be sent */
+	bool draining;
 	bool finished;
 };
 

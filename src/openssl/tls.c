@@ -452,7 +452,9 @@ static size_t tls_unsent(const struct stream *stream)
 {
 	const struct tls_stream *tls = tls_of(stream);
 
-	if (tls->lower->sending || tls->out_length || tls->asked)
+	bool to_go = tls->out_length || tls->asked; /* which after an error it never will */
+
+	if (tls->lower->sending || (to_go && !tls->out_error))
 		return 1; /* at least */
 	return tls->lower->kind->unsent(tls->lower);
 }

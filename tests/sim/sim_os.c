@@ -297,3 +297,8 @@ bool os_is_terminal(int number)
 	(void)number;
 	NEVER;
 }
+
+bool os_has_terminal(void)
+{
+	NEVER;
+}

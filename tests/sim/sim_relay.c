@@ -108,8 +108,8 @@ static void check_written(const struct relay *ended, enum relay_way way)
 	const struct sim_socket *to = end->socket;
 	bool given_up = end->handle->stream.sending && sim_is_idle(to, STALL);
 
-	if (policy->discard[way] || policy->idle_timeout || policy->end_on_right_eof ||
-		policy->end_on_left_eof || sim_faults.memory || sim_faults.transfer)
+	if (policy->discard[way] || policy->idle_timeout || sim_faults.memory ||
+		sim_faults.transfer)
 		return; /* as these may end it at once */
 	if (!to->reset && !given_up && to->written != from->received)
 		sim_fail("received, and not written");
