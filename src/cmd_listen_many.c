@@ -117,9 +117,11 @@ static void leave_if_done(struct client *client)
 	const struct options *options = client->listen->cmd.options;
 	bool nothing_to_send = options->no_stdin || options->recv_only || client->served;
 
-	if (client->ended &&
-		(nothing_to_send || options->exit_on_eof || stream_input_is_terminal()))
-		leave(client, "end of file", CMD_PATIENCE);
+	if (!client->ended ||
+		!(nothing_to_send || options->exit_on_eof || stream_input_is_terminal()))
+		return;
+	client->cut_short = client->subscribed && hub_is_behind(&client->subscriber);
+	leave(client, "end of file", CMD_PATIENCE);
 }
 
 /* ---- from the clients to stdout ---- */

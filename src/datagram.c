@@ -419,11 +419,15 @@ mux_fd datagram_bind(const struct address *address, const struct socket_options 
 		fd = socket_listen(address->scheme, &found[best], &own);
 	}
 	if (fd >= 0) {
-		socket_bound(fd, bound);
 		socket_file_note(file, &found[best]);
+		error = socket_bound(fd, bound);
 	}
 	free(found);
-	return fd;
+	if (!error)
+		return fd;
+	socket_file_remove(file);
+	os_close(fd, OS_SOCKET);
+	return error;
 }
 
 int datagram_server_open(struct datagram_server *server, struct mux *mux,

@@ -193,19 +193,29 @@ static uint64_t lag_of(const struct hub_subscriber *subscriber)
 	       subscriber->in_flight - stream_sending(subscriber->stream);
 }
 
+/* How often one that holds up is looked at before it is cut off. */
+enum { LOOKS = 10 };
+
 static uint64_t progress_of(const struct hub_subscriber *subscriber)
 {
 	return subscriber->stream->bytes_out + stream_sending(subscriber->stream);
 }
 
-static void stalled(struct mux_timer *timer);
+static void look_for_stall(struct mux_timer *timer);
 
-static void watch_stall(struct hub_subscriber *subscriber)
+static void look_later(struct hub_subscriber *subscriber)
 {
 	struct hub *hub = subscriber->hub;
 
+	mux_timer_start(
+		hub->mux, &subscriber->stall, hub->policy.stall / LOOKS + 1, look_for_stall);
+}
+
+static void watch_stall(struct hub_subscriber *subscriber)
+{
 	subscriber->stall_mark = progress_of(subscriber);
-	mux_timer_start(hub->mux, &subscriber->stall, hub->policy.stall, stalled);
+	subscriber->still = 0;
+	look_later(subscriber);
 }
 
 static void cut(struct hub_subscriber *subscriber, int error)
@@ -216,12 +226,15 @@ static void cut(struct hub_subscriber *subscriber, int error)
 	hub->cut(subscriber, error);
 }
 
-static void stalled(struct mux_timer *timer)
+/* A process that is stopped (SIGSTOP) looks once when it goes on, however long that was. */
+static void look_for_stall(struct mux_timer *timer)
 {
 	struct hub_subscriber *subscriber = container_of(timer, struct hub_subscriber, stall);
 
 	if (progress_of(subscriber) != subscriber->stall_mark)
 		watch_stall(subscriber);
+	else if (++subscriber->still < LOOKS)
+		look_later(subscriber);
 	else
 		cut(subscriber, -ETIME);
 }
@@ -242,6 +255,11 @@ static void set_lagging(struct hub_subscriber *subscriber, bool lagging)
 		if (!hub->finished)
 			mux_timer_stop(&subscriber->stall);
 	}
+}
+
+bool hub_is_behind(const struct hub_subscriber *subscriber)
+{
+	return subscriber->sending || lag_of(subscriber);
 }
 
 static bool room_now(const struct hub *hub)

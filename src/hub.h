@@ -63,7 +63,8 @@ struct hub_subscriber {
 	struct mux_buf *rest;     /* of a record begun before a skip: goes first */
 	struct mux_timer stall;
 	uint64_t stall_mark;
-	uint64_t own; /* bytes beyond the cursor that it published itself: no lag */
+	unsigned still; /* looks since the stream has taken something */
+	uint64_t own;   /* bytes beyond the cursor that it published itself: no lag */
 	bool sending;
 	bool mid_record;
 	bool lagging;
@@ -108,6 +109,9 @@ void hub_unsubscribe(struct hub_subscriber *subscriber);
  */
 int hub_publish(struct hub *hub, struct mux_buf *buf, const unsigned char *data, size_t n,
 	struct hub_subscriber *source);
+
+/* Is something published that its stream has not taken? */
+bool hub_is_behind(const struct hub_subscriber *subscriber);
 
 /* May more be published? If not, `room` is called once it may; until then the answer is no. */
 bool hub_has_room(struct hub *hub);

@@ -75,15 +75,16 @@ static int open_one(struct listener *listener, const struct os_address *at,
 
 	socket_file_note(&socket->file, at);
 
-	int error = mux_attach(listener->mux, &socket->io, fd, OS_SOCKET);
+	int error = socket_bound(fd, &socket->bound);
 
+	if (!error)
+		error = mux_attach(listener->mux, &socket->io, fd, OS_SOCKET);
 	if (error) {
 		socket_file_remove(&socket->file);
 		os_close(fd, OS_SOCKET);
 		return error;
 	}
 	socket->listener = listener;
-	socket_bound(fd, &socket->bound);
 	listener->count++;
 	listener->open++;
 	return 0;

@@ -161,12 +161,11 @@ mux_fd socket_dialler(enum address_scheme scheme, const struct os_address *to,
 	return fd;
 }
 
-void socket_bound(mux_fd fd, struct os_address *address)
+int socket_bound(mux_fd fd, struct os_address *address)
 {
 	memset(address, 0, sizeof(*address));
 	address->length = sizeof(address->u);
-	if (getsockname(fd, &address->u.any, &address->length) < 0)
-		address->length = 0;
+	return getsockname(fd, &address->u.any, &address->length) < 0 ? os_socket_error() : 0;
 }
 
 void socket_file_note(struct socket_file *file, const struct os_address *at)

@@ -31,8 +31,8 @@ bool socket_ports_are_shared(void);
 mux_fd socket_dialler(enum address_scheme scheme, const struct os_address *to,
 	const struct socket_options *options);
 
-/* The address a socket is bound to. */
-void socket_bound(mux_fd fd, struct os_address *address);
+/* The address a socket is bound to: 0 or a negative errno. */
+int socket_bound(mux_fd fd, struct os_address *address);
 
 /* What identifies the file that a bound Unix socket made; `made` is false for all others. */
 struct socket_file {

@@ -84,6 +84,7 @@ static void write_files(void)
 	open_file("create", "created", O_RDONLY | O_CREAT);
 	open_file("empty", "/dev/null", O_RDONLY | O_TRUNC);
 	tell("openat2", syscall(SYS_openat2, AT_FDCWD, "/dev/null", &how, sizeof(how)));
+	tell("mq_open", syscall(SYS_mq_open, "", O_RDONLY | O_CREAT, 0600, NULL));
 	tell("truncate", truncate("nowhere", 0));
 	tell("rename", rename("nowhere", "there"));
 	tell("link", link("nowhere", "there"));

@@ -313,6 +313,14 @@ third_waits() {
 	equal "$output" hello
 }
 
+@test "those beyond FD_SETSIZE are reset: what they get is no end" {
+	has_fd_setsize || skip "this is about select"
+	[ "$(ulimit -n)" -gt 1200 ] || skip "too few descriptors allowed"
+	server 127.0.0.1 0 2>err
+	run -0 python3 "$PEER" silent "$port" 1040
+	equal "$output" reset
+}
+
 @test "1100 clients are served where the backend has no such limit" {
 	! has_fd_setsize || skip "select stops at FD_SETSIZE"
 	[ "$(ulimit -n)" -gt 1200 ] || skip "too few descriptors allowed"

@@ -187,6 +187,15 @@ since() {
 	equal "$(<out)" hello
 }
 
+@test "listen -k --exit-on-eof: whoever ends before it has everything is reset" {
+	head -c 8000000 /dev/zero >many
+	start listen -k --exit-on-eof -O 64k --port-file=port 127.0.0.1 0 <many >out 2>err
+	local server=$pid
+	peer dial "$(port_of port)" read=1 pause=0.5 fin reset-follows >/dev/null
+	ended "$pid" 0
+	stop "$server"
+}
+
 @test "stdin a terminal: the peer's EOF ends it" {
 	peer listen port send=bye fin await=end
 	status=0

@@ -11,6 +11,12 @@ fault() {
 	}
 }
 
+# What becomes of a connection when one descriptor more cannot be had, whichever it is.
+@test "too few descriptors: the peer has everything, or no end" {
+	not_on_windows "ulimit"
+	MUXCAT=$MUXCAT timeout -k 1 100 python3 -B "$BATS_TEST_DIRNAME/peers/few_descriptors.py"
+}
+
 @test "many chat lines in one write cut nobody off that reads, and stop no server" {
 	fault chat_in_one_write
 }

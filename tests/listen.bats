@@ -376,6 +376,15 @@ same() {
 	equal "$output" hello
 }
 
+@test "--quiet, -k and --to: the failure of one connection is not told" {
+	local nobody
+	nobody=$(python3 "$PEER" free)
+	listener -k --quiet --to=127.0.0.1:"$nobody" 127.0.0.1 0 2>err
+	run -1 mc connect 127.0.0.1 "$port" </dev/null
+	stop "$pid"
+	equal "$(<err)" ""
+}
+
 @test "--to a Unix socket that is not there concerns only that connection with -k" {
 	needs_unix_sockets
 	listener -k --to=unix:target 127.0.0.1 0 2>err

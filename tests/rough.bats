@@ -41,6 +41,11 @@ rough() {
 	rough stops_in_fanout
 }
 
+@test "a fanout that is stopped for longer than --stall cuts nobody off" {
+	not_on_windows "SIGSTOP"
+	rough stops_for_long
+}
+
 @test "a peer that is killed: what had come is written, and no hang" {
 	not_on_windows "SIGKILL"
 	rough peer_is_killed

@@ -111,6 +111,7 @@ static const struct sock_filter programs[] = {
 static const struct sock_filter files[] = {
 	BEGIN,
 	NEVER_WITH(openat, 2, O_ACCMODE | O_CREAT | O_TRUNC),
+	NEVER_WITH(mq_open, 1, O_ACCMODE | O_CREAT),
 	NEVER(truncate),
 	NEVER(renameat),
 	NEVER(renameat2),

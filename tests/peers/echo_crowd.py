@@ -1,8 +1,9 @@
-"""Many clients of an echo server: echo_crowd.py crowd|slots PORT CLIENTS [ROUNDS]
+"""Many clients of an echo server: echo_crowd.py crowd|slots|silent PORT CLIENTS [ROUNDS]
 
 crowd  CLIENTS connections at the same time, each ROUNDS round trips, then both ends of file
 slots  CLIENTS connections; tells how many are answered within a moment ("served N", "refused N"),
        then for each line of stdin closes those served and waits for as many others
+silent CLIENTS connections that send nothing: those that are refused are reset, and some are
 """
 import select
 import socket
@@ -96,4 +97,21 @@ def slots():
 		print("then served %d refused %d" % (len(served), refused), flush=True)
 
 
-{"crowd": crowd, "slots": slots}[role]()
+def silent():
+	everybody = [dial() for _ in range(clients)]
+	reset = 0
+	poll = select.poll()
+	for s in everybody:
+		poll.register(s, select.POLLIN)
+	while not reset or poll.poll(100):
+		found = {fd for fd, _ in poll.poll(1000 * PATIENCE)}
+		for s in [s for s in everybody if s.fileno() in found]:
+			poll.unregister(s)
+			try:
+				sys.exit("refused by an end, and %r" % s.recv(10))
+			except ConnectionResetError:
+				reset += 1
+	print("reset")
+
+
+{"crowd": crowd, "slots": slots, "silent": silent}[role]()

@@ -135,6 +135,7 @@ TABLE = [
 	(["connect", "listen", "listen_many"], STDOUT, ["EIO", "ENOSPC", "EDQUOT"], "1", STDOUT_FAILS),
 	# before it has begun
 	(SERVERS, "socket", ["ENFILE", *RARE, "EACCES"], "1", LISTEN_FAILS),
+	(["listen", "echo", "listen_udp"], "getsockname", ["ENOBUFS"], "1", LISTEN_FAILS),
 	(["listen", "echo_udp"], "bind", ["EADDRINUSE", "EACCES"], "1", LISTEN_FAILS),
 	(["listen"], "listen", ["EADDRINUSE"], "1", LISTEN_FAILS),
 	(["connect"], "socket", ["EMFILE", "ENFILE", *RARE], "1", CONNECT_FAILS),

@@ -195,6 +195,21 @@ def stops_in_fanout():
 	assert read_file("heard") == read_file("answer") == read_file("input")
 
 
+def stops_for_long():
+	"""For longer than a subscriber may hold up a fanout, which takes nothing meanwhile: it is not cut off."""
+	size = 4 << 20
+	with write_input(size) as stdin:
+		server, port = serve("fanout", "--stall=1", "--queue=64k", "-O", "16k", stdin=stdin)
+	subscriber = dial(port)
+	heard = subscriber.recv(1000)
+	signal_to(server, signal.SIGSTOP)
+	time.sleep(1.5)
+	signal_to(server, signal.SIGCONT)
+	heard += receive_all(subscriber)
+	assert heard == read_file("input"), len(heard)
+	assert server.wait(PATIENCE) == 0
+
+
 # ---- killed ----
 
 def peer_is_killed():

@@ -44,6 +44,7 @@ static size_t begins[RECORDS];  /* of each record */
 static size_t records;
 static size_t published;
 static bool finished;
+static bool cut_short; /* for want of memory: what is published is not the whole */
 
 /* ---- what is published ---- */
 
@@ -169,6 +170,8 @@ static void cut(struct hub_subscriber *subscriber, int error)
 
 	if (s->out || s->flushed)
 		sim_fail("cut, and it was out");
+	if (error == -ENOMEM && !sim_has_told(s->socket, error))
+		sim_fail("cut for want of memory, of which there is enough");
 	if (error == -ETIME && policy.slow != HUB_WAIT && !finished)
 		sim_fail("a stall that holds up nobody");
 	if (error == HUB_LAGS && policy.slow != HUB_CLOSE)
@@ -193,15 +196,22 @@ static void flushed(struct hub_subscriber *subscriber)
 static void joins(struct mux_timer *timer)
 {
 	struct subscriber *s = container_of(timer, struct subscriber, timer);
-	mux_fd fd = sim_open(&s->socket);
+	bool memory = sim_faults.memory;
 	size_t newest = published ? begins[record_at(published - 1)] : 0;
+
+	mux_release(mux);
+	if (cut_short)
+		return; /* nobody is served any more */
+
+	mux_fd fd = sim_open(&s->socket);
 
 	s->socket->owner = s;
 	s->socket->sent = sent;
 	s->socket->takes_at_most += LOG / 500; /* no more pieces than a run has time for */
-	mux_release(mux);
+	sim_faults.memory = false;
 	if (stream_open_socket(mux, &s->handle, fd, false))
 		sim_fail("cannot open");
+	sim_faults.memory = memory;
 	s->joined = true;
 	s->handle.stream.owner = &s->hub;
 	if (published && text[published - 1] == '\n')
@@ -222,31 +232,48 @@ static void joins(struct mux_timer *timer)
 
 /* ---- the publisher ---- */
 
+static void finish(void)
+{
+	finished = true;
+	mux_release(mux);
+	hub_finish(&hub);
+}
+
+/* The next `n` bytes; false where the hub has no memory for them. */
+static bool publish_next(size_t n)
+{
+	bool memory = sim_faults.memory;
+	struct mux_buf *buf;
+	int error;
+
+	sim_faults.memory = false;
+	buf = mux_buf_new(n);
+	sim_faults.memory = memory;
+	memcpy(buf->data, text + published, n);
+	published += n;
+	error = hub_publish(&hub, buf, buf->data, n, NULL);
+	mux_buf_unref(buf);
+	if (error && (error != -ENOMEM || !memory))
+		sim_fail("cannot publish");
+	return !error;
+}
+
 static void publish(struct mux_timer *timer)
 {
+	size_t n = (size_t)sim_some(30 * 1000);
+
 	if (!hub_has_room(&hub))
 		return; /* it is called again */
 	if (published == LOG) {
-		finished = true;
-		mux_release(mux);
-		hub_finish(&hub);
+		finish();
 		return;
 	}
-
-	size_t n = (size_t)sim_some(30 * 1000);
-	struct mux_buf *buf;
-
-	if (n > LOG - published)
-		n = LOG - published;
-	buf = mux_buf_new(n);
-	if (!buf)
-		sim_fail("no memory for the publisher");
-	memcpy(buf->data, text + published, n);
-	published += n;
-	if (hub_publish(&hub, buf, buf->data, n, NULL))
-		sim_fail("cannot publish");
-	mux_buf_unref(buf);
-	mux_timer_start(mux, timer, sim_below(20), publish);
+	if (publish_next(n < LOG - published ? n : LOG - published)) {
+		mux_timer_start(mux, timer, sim_below(20), publish);
+		return;
+	}
+	cut_short = true;
+	finish();
 }
 
 static void room(struct hub *with_room)
@@ -261,9 +288,11 @@ static void check(const struct subscriber *s)
 {
 	size_t due = s->latest == LOG ? 0 : records - record_at(s->latest);
 
+	if (!s->joined && cut_short)
+		return;
 	if (!s->joined || !s->closed)
 		sim_fail("the loop ended before a subscriber was closed");
-	if (!s->flushed || s->socket->lost)
+	if (!s->flushed || s->socket->lost || cut_short)
 		return;
 	if (s->socket->taken != s->socket->written || !s->socket->end_taken)
 		sim_fail("what was sent has not come, or not the end");
@@ -285,7 +314,7 @@ void sim_hub(void)
 	published = 0;
 	finished = false;
 	write_log();
-	faults.memory = false; /* the publisher ends for want of it */
+	cut_short = false;
 	sim_faults = (struct sim_faults){ 0 };
 	mux = mux_new(sim_backend, sim_edge, &error);
 	policy.slow = (enum hub_slow)sim_below(3);

@@ -56,11 +56,12 @@ mux_fd socket_dialler(enum address_scheme scheme, const struct os_address *to,
 }
 
 /* A client's and a listener's address is the number of its descriptor. */
-void socket_bound(mux_fd fd, struct os_address *address)
+int socket_bound(mux_fd fd, struct os_address *address)
 {
 	*address = (struct os_address){ .length = sizeof(address->u.v4) };
 	address->u.v4.sin_family = AF_INET;
 	address->u.v4.sin_port = (in_port_t)fd;
+	return 0;
 }
 
 void socket_file_note(struct socket_file *file, const struct os_address *at)
