@@ -35,7 +35,8 @@ static void leave(struct client *client, const char *why, uint64_t patience)
 		return;
 	client->leaving = true;
 	report_closed(&client->connection, why);
-	stream_reset_at_exit(client->connection.stream, false);
+	if (client->echo->cmd.stopping)
+		stream_reset_at_exit(client->connection.stream, false);
 	if (client->cut_short || client->connection.stream->sending) /* it shall know */
 		connection_reset(&client->connection, 0, client_closed);
 	else
