@@ -27,6 +27,7 @@ void sim_run_seed(uint64_t seed, const uint8_t *input, size_t size);
 
 void sim_seed(uint64_t seed);
 uint64_t sim_below(uint64_t limit); /* 0 to limit - 1 */
+#define SIM_ONE_OF(array) ((array)[sim_below(sizeof(array) / sizeof((array)[0]))])
 bool sim_one_in(uint64_t n);
 
 /* Small more often than big: 1 to limit. */

@@ -43,14 +43,16 @@ static size_t length_of(size_t peer, uint64_t number)
 
 ssize_t os_recvfrom(mux_fd fd, void *into, size_t size, struct os_address *from)
 {
-	static const int errors[] = { -ECONNREFUSED, -EHOSTUNREACH };
+	static const int errors[] = { -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH, -EHOSTDOWN,
+		-ENETDOWN, -ENOPROTOOPT, -EPROTO };
+	static const int lacks[] = { -ENOBUFS, -ENOMEM };
 	struct sim_socket *socket = sim_socket(fd);
 	size_t peer = (size_t)sim_below(SIM_PEERS);
 	size_t length = length_of(peer, sim_datagrams.peers[peer].received);
 
 	if (sim_faults.transfer && sim_one_in(50)) {
 		*from = (struct os_address){ 0 };
-		return sim_one_in(20) ? -ENOBUFS : errors[sim_below(2)];
+		return sim_one_in(20) ? SIM_ONE_OF(lacks) : SIM_ONE_OF(errors);
 	}
 	if (socket->arrived == socket->received)
 		return -EAGAIN;
@@ -121,7 +123,8 @@ static void check_answer(size_t peer, const void *data, size_t length)
 
 ssize_t os_sendto(mux_fd fd, const void *data, size_t length, const struct os_address *to)
 {
-	static const int errors[] = { -ENOBUFS, -ECONNREFUSED, -EPERM, -EHOSTUNREACH };
+	static const int errors[] = { -ENOBUFS, -ENOMEM, -ECONNREFUSED, -EPERM, -EACCES, -EMSGSIZE,
+		-EHOSTUNREACH, -ENETUNREACH };
 	struct sim_socket *socket = sim_socket(fd);
 	size_t peer = sim_peer_at(to);
 
@@ -135,7 +138,7 @@ ssize_t os_sendto(mux_fd fd, const void *data, size_t length, const struct os_ad
 	sim_datagrams.peers[peer].answered++;
 	if (sim_faults.transfer && sim_one_in(50)) {
 		sim_datagrams.peers[peer].refused++;
-		return errors[sim_below(4)];
+		return SIM_ONE_OF(errors);
 	}
 	sim_datagrams.peers[peer].answers++;
 	socket->written++;

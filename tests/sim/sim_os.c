@@ -39,10 +39,11 @@ static bool fails(const struct sim_socket *socket)
 /* And the connection with it, unless it is only this system that has no memory. */
 static int fail(struct sim_socket *socket)
 {
-	static const int errors[] = { -ENOBUFS, -ENOMEM, -ETIMEDOUT };
-	int error = errors[sim_below(3)];
+	static const int errors[] = { -ENOBUFS, -ENOMEM, -ETIMEDOUT, -EHOSTUNREACH, -ENETUNREACH,
+		-ENETDOWN, -EPERM, -EACCES };
+	int error = SIM_ONE_OF(errors);
 
-	if (error == -ETIMEDOUT)
+	if (error != -ENOBUFS && error != -ENOMEM)
 		return sim_tell(socket, error);
 	if (!socket->told_here)
 		socket->told_here = error;
@@ -180,7 +181,7 @@ const char *os_error(int error)
 
 mux_fd os_accept(mux_fd fd, struct os_address *peer)
 {
-	static const int errors[] = { -ECONNABORTED, -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM };
+	static const int errors[] = { -ECONNABORTED, -EPERM, -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM };
 	struct sim_socket *listener = sim_socket(fd);
 	struct sim_socket *socket;
 	mux_fd accepted;
@@ -188,9 +189,9 @@ mux_fd os_accept(mux_fd fd, struct os_address *peer)
 	if (!listener->waiting)
 		return -EAGAIN;
 	if (sim_faults.transfer && sim_one_in(8)) {
-		int error = errors[sim_below(5)];
+		int error = SIM_ONE_OF(errors);
 
-		listener->waiting -= error == -ECONNABORTED;
+		listener->waiting -= error == -ECONNABORTED || error == -EPERM;
 		return error;
 	}
 	listener->waiting--;

@@ -207,7 +207,8 @@ static void come(struct sim_socket *listener)
 
 static void act(struct sim_socket *socket)
 {
-	static const int ends[] = { -ECONNRESET, -ECONNRESET, -ETIMEDOUT, -EHOSTUNREACH };
+	static const int ends[] = { -ECONNRESET, -ECONNRESET, -ECONNRESET, -ETIMEDOUT,
+		-EHOSTUNREACH, -ENETUNREACH, -EHOSTDOWN, -ENOPROTOOPT, -EPROTO, -ECONNREFUSED };
 
 	socket->acts_at = UINT64_MAX;
 	if (!can_act(socket))
@@ -217,7 +218,7 @@ static void act(struct sim_socket *socket)
 		return;
 	}
 	if (sim_faults.reset && socket->open && !socket->is_datagram && sim_one_in(200)) {
-		sim_reset(socket, ends[sim_below(sizeof(ends) / sizeof(ends[0]))]);
+		sim_reset(socket, SIM_ONE_OF(ends));
 		return;
 	}
 	if (sim_faults.reset && socket->joined && sim_one_in(200))
