@@ -96,8 +96,8 @@ void cmd_join_start(struct cmd_join *join, struct cmd *cmd)
 	join->cmd = cmd;
 	if (error) {
 		report_error("stdin, stdout: %s", os_error(error));
-		connection_reset(
-			&join->connection, 0, closed); /* nothing has come of its input's end */
+		/* it has had nothing, which is not an end */
+		connection_reset(&join->connection, 0, closed);
 		cmd_fail(cmd, CMD_ERROR);
 		return;
 	}
