@@ -1,4 +1,4 @@
-# What many clients cost an echo server. CPU times are compared within one run, best of several.
+# What many clients cost a server. CPU times are compared within one run, best of several.
 
 load helper
 
@@ -15,6 +15,11 @@ case_of() {
 	! has_fd_setsize || skip "select holds FD_SETSIZE descriptors"
 	# Wine's select and WSAPoll take too long with more
 	if on_windows && [[ $MUXCAT_FLAGS != *iocp* ]]; then case_of memory 3000; else case_of memory 10000; fi
+}
+
+@test "400 subscribers that are 4 MiB behind take hardly more memory than 10" {
+	not_on_windows "smaps"
+	case_of behind 400
 }
 
 @test "epoll and iocp: a round trip costs the same beside 10,000 idle clients" {

@@ -1,12 +1,14 @@
-"""A muxcat echo server under load, and what it costs: CPU time, memory, system calls."""
+"""A muxcat server under load, and what it costs: CPU time, memory, system calls."""
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 
-from joined import PATIENCE, WINDOWS, muxcat
+from joined import PATIENCE, WINDOWS, muxcat, pattern
+from short_run import in_pipe
 
 BUILD = os.environ["MUXCAT_BUILD"]
 
@@ -18,14 +20,14 @@ def pin(processor):
 
 
 class Server:
-	"""muxcat echo on a free port."""
+	"""muxcat echo, or another command, on a free port."""
 
-	def __init__(self, *options):
+	def __init__(self, *options, command="echo", stdin=None):
 		self.dir = tempfile.TemporaryDirectory()
 		port_file = os.path.join(self.dir.name, "port")
 		self.process = subprocess.Popen(
-			muxcat("echo", *options, "--port-file", port_file, "127.0.0.1", "0"),
-			preexec_fn=pin(0))
+			muxcat(command, *options, "--port-file", port_file, "127.0.0.1", "0"),
+			stdin=stdin, preexec_fn=pin(0))
 		deadline = time.monotonic() + PATIENCE
 		while not os.path.exists(port_file):
 			assert time.monotonic() < deadline, "no port file"
@@ -84,6 +86,36 @@ def memory(idle):
 			each = (server.resident_bytes() - empty) / idle
 	print(f"{each:.0f} bytes for each of {idle} idle clients")
 	assert each <= 1024, "over 1 KiB"
+
+
+def growth_behind(count, size):
+	"""By how much a fanout grows that has so many subscribers, each `size` bytes behind."""
+	with Server("--queue=8M", "--stall=60", "--min-clients=%d" % count, "-O", "4k", command="fanout",
+			stdin=subprocess.PIPE) as server:
+		subscribers = [socket.socket() for _ in range(count)]
+		for subscriber in subscribers:
+			subscriber.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+			subscriber.connect(("127.0.0.1", server.port))
+		before = server.resident_bytes()
+		stdin = server.process.stdin
+		stdin.write(pattern(0, size))
+		stdin.flush()
+		deadline = time.monotonic() + PATIENCE
+		while in_pipe(stdin.fileno()):
+			assert time.monotonic() < deadline, "it does not read"
+			time.sleep(0.01)
+		return server.resident_bytes() - before
+
+
+def behind(count):
+	"""What subscribers have not taken is stored once, and each has a cursor in it."""
+	size = 4 << 20
+	few = growth_behind(10, size)
+	many = growth_behind(count, size)
+	each = (many - few) / (count - 10)
+	print(f"{few:,} bytes for 10 subscribers, {each:.0f} for each more")
+	assert few >= size, "it is not behind"
+	assert each <= 4096, "over 4 KiB"
 
 
 def cost(idles):
