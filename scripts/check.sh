@@ -1,7 +1,6 @@
 #!/bin/bash
 # Runs every test and ends with "N passed, N failed, N skipped" over all parts.
-#   scripts/check.sh          the unit tests, and the command line's for each backend; then no-tls, and
-#                             windows
+#   scripts/check.sh          the unit tests, and the command line's for each backend
 #   scripts/check.sh no-tls   the command line's with the build without OpenSSL, for one backend
 #   scripts/check.sh windows  the command line's with the Windows build under Wine, for each backend
 #   scripts/check.sh asan     the same under AddressSanitizer and UBSan
@@ -130,19 +129,13 @@ for name in ${TESTS:-$(cd tests && ls ./*.bats)}; do
 	files+=("tests/$(basename "$name" .bats).bats")
 done
 
-case $kind in
-plain | no-tls) make -j"$(nproc)" TLS=0 B="$B/no-tls" "$B/no-tls/muxcat" "$B/no-tls/loads/round_trips" test-libraries || exit 1 ;;
-esac
-case $kind in no-tls | windows) ;; *) run_backends "$kind" "epoll,epoll --edge,poll,select" ;; esac
-case $kind in
-plain | no-tls)
+run_no_tls() {
+	make -j"$(nproc)" TLS=0 B="$B/no-tls" "$B/no-tls/muxcat" "$B/no-tls/loads/round_trips" test-libraries || exit 1
 	MUXCAT_BUILD=$MUXCAT_BUILD/no-tls
 	run_backends no-tls epoll
-	MUXCAT_BUILD=${MUXCAT_BUILD%/no-tls}
-	;;
-esac
+}
 
-if [ "$kind" = plain ] || [ "$kind" = windows ]; then
+run_windows() {
 	make -j"$(nproc)" B="$B" windows-test-programs || exit 1
 	scripts/openssl-windows.sh "$B/windows" || exit 1
 	export MUXCAT_EXE=$PWD/scripts/muxcat-wine WINEDEBUG=-all
@@ -154,7 +147,13 @@ if [ "$kind" = plain ] || [ "$kind" = windows ]; then
 		timeout -k 1 60 wineserver -w
 	fi
 	run_backends windows "iocp,poll,select"
-fi
+}
+
+case $kind in
+no-tls) run_no_tls ;;
+windows) run_windows ;;
+*) run_backends "$kind" "epoll,epoll --edge,poll,select" ;;
+esac
 
 [ ! -e "$results/tried-again" ] || { echo "tried again:"; cat "$results/tried-again"; }
 cat "$results/failed"
