@@ -8,7 +8,7 @@
 
 #include "pipe_stream.h"
 
-enum { AMOUNT = 300 * 1000, PIECE = 40 * 1000 };
+enum { AMOUNT = 300 * 1000, PIECE = 40 * 1000, PATIENCE = 10 * 1000 };
 
 /* One side: sends AMOUNT bytes of a pattern of its own, then its end, and checks what comes. */
 struct side {
@@ -26,7 +26,8 @@ struct side {
 	bool finished; /* its end has been sent */
 	bool closing;
 	bool closed;
-	bool deaf; /* receives nothing until it is told to */
+	bool deaf;       /* receives nothing until it is told to */
+	bool keeps_open; /* does not end by itself */
 	void (*at_end)(void);
 };
 
@@ -107,6 +108,8 @@ static void send_more(struct side *side)
 	size_t length = rest < PIECE ? rest : PIECE;
 	struct mux_buf *buf;
 
+	if (!length && side->keeps_open)
+		return;
 	if (!length) {
 		stream_shutdown(tls_stream(side->tls));
 		side->finished = true;
@@ -312,6 +315,50 @@ static void one_may_be_closed_at_any_moment(void **state)
 	}
 }
 
+static int (*encrypt)(SSL *ssl, const void *data, int length);
+static uint64_t failed_at;
+
+/* A part of it, and there is no memory for the rest. */
+static int encrypt_a_part(SSL *ssl, const void *data, int length)
+{
+	encrypt(ssl, data, length / 2);
+	return -1;
+}
+
+static void reset_what_has_failed(struct stream *stream, ssize_t result)
+{
+	struct side *side = stream->owner;
+
+	assert_int_equal(result, TLS_FAILED);
+	failed_at = mux_now(mux);
+	side->closing = true;
+	stream_reset(stream, PATIENCE, side_closed);
+}
+
+static void send_in_vain(struct mux_timer *timer)
+{
+	struct mux_buf *buf = mux_buf_new(PIECE);
+
+	(void)timer;
+	memset(buf->data, 0, PIECE);
+	encrypt = openssl.SSL_write;
+	openssl.SSL_write = encrypt_a_part;
+	stream_send(tls_stream(sides[1].tls), buf, buf->data, PIECE, reset_what_has_failed);
+	mux_buf_unref(buf);
+}
+
+/* What is encrypted and will never go, since the rest could not be encrypted, is not waited for. */
+static void who_cannot_encrypt_is_closed_at_once(void **state)
+{
+	(void)state;
+	begin(all, 0);
+	sides[1].keeps_open = true;
+	mux_timer_start(mux, &later, 100, send_in_vain);
+	run();
+	openssl.SSL_write = encrypt;
+	assert_true(mux_now(mux) - failed_at < PATIENCE / 2);
+}
+
 static int make_ticket_long(SSL *ssl, void *user)
 {
 	static const unsigned char data[3000];
@@ -359,6 +406,7 @@ int main(void)
 		ON_A_LOOP(who_stops_receiving_amid_a_ticket_goes_on_sending),
 		ON_A_LOOP(who_receives_nothing_holds_its_peer_up),
 		ON_A_LOOP(one_may_be_closed_at_any_moment),
+		ON_A_LOOP(who_cannot_encrypt_is_closed_at_once),
 	};
 
 	int failed;
