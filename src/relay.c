@@ -82,9 +82,8 @@ static void check_end(struct relay *relay)
 		finish(relay, RELAY_ENDED);
 	else if (relay->draining)
 		return;
-	else if (leftward_over && policy->end_on_right_eof)
-		drain(relay);
-	else if (rightward_over && policy->end_on_left_eof)
+	else if ((leftward_over && policy->end_on_right_eof) ||
+		 (rightward_over && policy->end_on_left_eof))
 		drain(relay);
 	else if (leftward_over && relay->left->datagram)
 		finish(relay, RELAY_ENDED); /* nobody will ever end the other way */
