@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 import tables
-from measure import HERE
+from measure import BUILD, HERE
 
 sys.path.insert(0, os.path.join(HERE, "cases"))
 RESULTS = os.path.join(HERE, "results")
@@ -23,7 +23,7 @@ RESULTS = os.path.join(HERE, "results")
 def run(name):
 	case = importlib.import_module(name)
 	print("%s: %s" % (name, case.__doc__.splitlines()[0]), flush=True)
-	with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+	with tempfile.TemporaryDirectory(dir=BUILD) as folder:
 		columns, rows = case.run(folder)
 	with open(os.path.join(RESULTS, name + ".csv"), "w", newline="") as file:
 		csv.writer(file).writerows([columns, *rows])

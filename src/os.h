@@ -89,7 +89,7 @@ struct os_pages {
 /*
  * Map what follows in a regular file, 2 MiB of it at most, and move on behind it: *data, and the
  * number of bytes there. -ENOTSUP: read it instead, as too little is left, it has holes, or it cannot
- * be mapped or read. os_unmap ends it.
+ * be mapped. os_unmap ends it.
  */
 ssize_t os_map_next(mux_fd fd, struct os_pages *pages, const unsigned char **data);
 void os_unmap(struct os_pages *pages);

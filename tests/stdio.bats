@@ -108,15 +108,32 @@ amid_a_file() {
 	asked file
 }
 
-@test "a regular file whose pages cannot be had is read" {
-	not_on_windows "strace"
-	answering
+# Sends a file of 4 MiB while strace(1) lets calls fail, as its options say.
+send_injected() {
 	head -c 4M /dev/urandom >file
 	# shellcheck disable=SC2086 # a list of options
-	ASAN_OPTIONS=detect_leaks=0 timeout -k 1 "$PATIENCE" strace -o trace -e inject=madvise:error=EFAULT \
-		"$MUXCAT" $MUXCAT_FLAGS connect 127.0.0.1 "$port" <file >out
-	grep -q 'madvise.*INJECTED' trace
+	ASAN_OPTIONS=detect_leaks=0 timeout -k 1 "$PATIENCE" strace -o trace "$@" \
+		"$MUXCAT" $MUXCAT_FLAGS connect 127.0.0.1 "$port" <file >out 2>err
+}
+
+@test "a regular file that cannot be mapped is read" {
+	not_on_windows "strace"
+	answering
+	send_injected -P file -e inject=mmap:error=ENODEV
+	grep -q 'mmap.*INJECTED' trace
 	asked file
+}
+
+@test "a regular file whose page cannot be read from the disk: an error, and no end for the peer" {
+	not_on_windows "strace"
+	local status=0
+	answering
+	send_injected -e inject=sendto:error=EFAULT:when=2+ || status=$?
+	grep -q 'sendto.*INJECTED' trace
+	equal "$status" 1
+	equal "$(<err)" "muxcat: stdin: Input/output error"
+	status_of "$server"
+	equal "$status" 1
 }
 
 @test "a regular file that two read from: each byte goes to one of them" {

@@ -22,4 +22,4 @@ def run(folder):
 				socat + ["STDIN", "OPENSSL:127.0.0.1:%s,verify=0" % port]),
 		}
 
-	return transfer.compare(folder, programs, {"file to /dev/null": transfer.file_to_null})
+	return transfer.compare(programs, {"file to /dev/null": (transfer.file_to_null, transfer.big_file(folder))})

@@ -1,6 +1,8 @@
 """1 GiB one way, from a file to /dev/null and from a pipe to a pipe."""
+import contextlib
 import os
 import subprocess
+import tempfile
 import time
 
 from measure import MUXCAT, NULL, await_listener, free_port, ref, rounds, wait_all
@@ -42,16 +44,22 @@ def pipe_to_pipe(path, port, server, client):
 	return time.monotonic() - begin, processor[1] + processor[2]
 
 
-def compare(folder, programs_at, ways):
-	"""Columns and rows for programs_at(port), {name: (server, client)}, each way of sending a file of 1 GiB."""
+def big_file(folder):
+	"""1 GiB of noise, on the disk and in the system's memory."""
 	path = os.path.join(folder, "file")
 	with open(path, "wb") as file:
 		for _ in range(1024):
 			file.write(os.urandom(1 << 20))
+		os.fsync(file.fileno())
+	return path
 
+
+def compare(programs_at, ways):
+	"""Columns and rows for programs_at(port), {name: (server, client)}, each way {name: (measure, file)} to send a file."""
 	def measure(way, name):
 		port = free_port()
-		return ways[way](path, port, *programs_at(port)[name])
+		by, path = ways[way]
+		return by(path, port, *programs_at(port)[name])
 
 	rows = []
 	for way in ways:
@@ -62,4 +70,10 @@ def compare(folder, programs_at, ways):
 
 
 def run(folder):
-	return compare(folder, programs, {"file to /dev/null": file_to_null, "pipe to pipe": pipe_to_pipe})
+	path = big_file(folder)
+	with contextlib.ExitStack() as stack:
+		ways = {"file to /dev/null": (file_to_null, path), "pipe to pipe": (pipe_to_pipe, path)}
+		if os.path.isdir("/dev/shm"):
+			memory = stack.enter_context(tempfile.TemporaryDirectory(dir="/dev/shm"))
+			ways["tmpfs to /dev/null"] = file_to_null, big_file(memory)
+		return compare(programs, ways)

@@ -51,8 +51,7 @@ static void send_file(int fd, size_t size)
 {
 	for (size_t at = 0; at < size; at += MAP) {
 		size_t length = size - at < MAP ? size - at : MAP;
-		char *pages = mmap(NULL, length, PROT_READ, MAP_SHARED | MAP_POPULATE, STDIN_FILENO,
-			(off_t)at);
+		char *pages = mmap(NULL, length, PROT_READ, MAP_SHARED, STDIN_FILENO, (off_t)at);
 
 		if (pages == MAP_FAILED)
 			die("mmap");

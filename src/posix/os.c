@@ -156,20 +156,6 @@ bool os_pages_are_whole(const struct os_pages *pages)
 	return fstat(pages->fd, &file) == 0 && file.st_size >= (off_t)pages->end;
 }
 
-/*
- * Every page is made present, so that an error of the disk is found here: false. Not by
- * MAP_POPULATE, which tries a page that cannot be read for ever.
- */
-static bool populate(const struct os_pages *pages)
-{
-#ifdef MADV_POPULATE_READ
-	return madvise(pages->address, pages->size, MADV_POPULATE_READ) == 0 || errno == EINVAL;
-#else
-	(void)pages;
-	return true;
-#endif
-}
-
 ssize_t os_map_next(mux_fd fd, struct os_pages *pages, const unsigned char **data)
 {
 	size_t length = worth_mapping(fd);
@@ -185,8 +171,7 @@ ssize_t os_map_next(mux_fd fd, struct os_pages *pages, const unsigned char **dat
 	pages->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	pages->address =
 		mmap(NULL, pages->size, PROT_READ, MAP_SHARED, fd, end - (off_t)pages->size);
-	if (pages->fd < 0 || pages->address == MAP_FAILED || !os_pages_are_whole(pages) ||
-		!populate(pages)) {
+	if (pages->fd < 0 || pages->address == MAP_FAILED || !os_pages_are_whole(pages)) {
 		os_unmap(pages);
 		lseek(fd, -(off_t)length, SEEK_CUR);
 		return -ENOTSUP;
