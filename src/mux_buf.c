@@ -4,14 +4,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { CACHE_LINE = 64 };
+
+static unsigned char *next_line(void *memory)
+{
+	return (unsigned char *)memory + (-(uintptr_t)memory & (CACHE_LINE - 1));
+}
+
 struct mux_buf *mux_buf_new(size_t size)
 {
-	struct mux_buf *buf = malloc(sizeof(*buf) + size);
+	struct mux_buf *buf = malloc(sizeof(*buf) + CACHE_LINE - 1 + size);
 
 	if (buf) {
 		buf->refs = 1;
 		buf->size = size;
 		buf->pages = NULL;
+		buf->data = next_line(buf + 1);
 	}
 	return buf;
 }

@@ -66,6 +66,16 @@ void stream_report_sent(struct stream *stream, size_t moved, ssize_t result);
 enum { STREAM_DATAGRAM_PIECE = 16 * 1024 };
 
 struct stream {
+	struct mux *mux;
+	void *holder; /* what this stream was made for: the connection's */
+	stream_closed *closed;
+	stream_idle *idle;
+	stream_gone *gone;
+	struct mux_timer timer; /* for the idle timeout, or to see if the peer is gone; to linger */
+	uint64_t idle_after;
+	uint64_t linger_until;
+	uint64_t linger_heard; /* before it */
+	/* ---- looked at for each byte ---- */
 	const struct stream_kind *kind;
 	void *owner;
 	stream_received *received;
@@ -82,25 +92,18 @@ struct stream {
 	bool acknowledged; /* what was sent before a gentle close */
 	bool closing;      /* no callback but `closed` comes any more */
 	int refused; /* the error that came during stream_close_gently: not all was taken; or 0 */
-	/* ---- seldom looked at ---- */
-	struct mux *mux;
-	void *holder; /* what this stream was made for: the connection's */
-	stream_closed *closed;
-	stream_idle *idle;
-	stream_gone *gone;
-	struct mux_timer timer; /* for the idle timeout, or to see if the peer is gone; to linger */
-	uint64_t idle_after;
-	uint64_t linger_until;
-	uint64_t linger_heard; /* before it */
 };
 
-/* A stream over one socket, or over a descriptor to read and another to write. */
+/*
+ * A stream over one socket, or over a descriptor to read and another to write. From the stream's last
+ * fields to the handle's first lies what each byte looks at, which is little to bring into the cache.
+ */
 struct handle_stream {
 	struct stream stream;
-	struct mux_io in;
-	struct mux_op recv_op;
-	struct mux_op send_op;
 	struct mux_io *out;
+	struct mux_op recv_op;
+	struct mux_io in;
+	struct mux_op send_op;
 };
 
 struct stdio_stream {

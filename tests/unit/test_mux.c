@@ -318,6 +318,22 @@ static void a_lent_buffer_that_is_kept_is_not_written_again(void **state)
 	mux_buf_unref(kept);
 }
 
+static void the_bytes_of_a_buffer_begin_a_cache_line(void **state)
+{
+	enum { LINE = 64, BUFFERS = 16 };
+	struct mux_buf *bufs[BUFFERS];
+
+	(void)state;
+	for (size_t i = 0; i < BUFFERS; i++) {
+		bufs[i] = mux_buf_new(1 + 10 * i);
+		assert_non_null(bufs[i]);
+		assert_int_equal((uintptr_t)bufs[i]->data % LINE, 0);
+		memset(bufs[i]->data, 1, bufs[i]->size);
+	}
+	for (size_t i = 0; i < BUFFERS; i++)
+		mux_buf_unref(bufs[i]);
+}
+
 static void few_bytes_of_a_big_buffer_are_kept_as_a_copy(void **state)
 {
 	struct mux_buf *buf = mux_buf_new(1000);
@@ -676,6 +692,7 @@ int main(void)
 		ON_A_LOOP(closing_cancels_what_is_in_flight),
 		ON_A_LOOP(a_cancelled_operation_calls_back_once),
 		ON_A_LOOP(a_lent_buffer_that_is_kept_is_not_written_again),
+		ON_A_LOOP(the_bytes_of_a_buffer_begin_a_cache_line),
 		ON_A_LOOP(few_bytes_of_a_big_buffer_are_kept_as_a_copy),
 		ON_A_LOOP(what_came_before_a_hang_up_is_received),
 		ON_A_LOOP(data_and_end_in_one_event_are_both_received),
