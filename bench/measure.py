@@ -104,30 +104,34 @@ class Figures(dict):
 	"""The medians of a case, column by column, as {name: tuple}."""
 
 	def __init__(self, taken):
-		super().__init__({name: tuple(map(statistics.median, zip(*figures))) for name, figures in taken.items()})
-		self.taken = taken
+		super().__init__({name: tuple(map(statistics.median, zip(*figures.values()))) for name, figures in taken.items()})
+		self.taken = taken # by name and round
 
 	def ratio(self, name, column, to="muxcat"):
 		"""Round by round, since a slow spell of the machine takes in a whole round; the median."""
-		return statistics.median(a[column] / b[column] for a, b in zip(self.taken[name], self.taken[to]))
+		ones, others = self.taken[name], self.taken[to]
+		return statistics.median(ones[turn][column] / others[turn][column] for turn in ones if turn in others)
 
 
 def rounds(programs, measure):
 	"""What measure(program) returns for each, taken in turns."""
-	taken = {name: [] for name in programs}
-	for _ in range(ROUNDS):
+	taken = {name: {} for name in programs}
+	for turn in range(ROUNDS):
 		for name, program in programs.items():
-			taken[name].append(measure(program))
+			taken[name][turn] = measure(program)
 	return Figures(taken)
 
 
-def fresh_rounds(starts, measure):
+def fresh_rounds(starts, measure, many=ROUNDS, often=None):
 	"""The same with start() a program for each turn. Where the kernel has put the memory of one decides what its
-	caches cost it, by a tenth among thousands of clients, and for as long as it lives."""
-	taken = {name: [] for name in starts}
-	for _ in range(ROUNDS):
+	caches cost it, by a tenth among thousands of clients, and for as long as it lives. Those of `often` (all) take part
+	in each of so many rounds, the others in every third."""
+	taken = {name: {} for name in starts}
+	for turn in range(many):
 		for name, start in starts.items():
+			if often and name not in often and turn % 3:
+				continue
 			program = start()
-			taken[name].append(measure(program))
+			taken[name][turn] = measure(program)
 			program.end()
 	return Figures(taken)

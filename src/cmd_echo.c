@@ -50,6 +50,14 @@ static void fail(struct client *client, int error)
 	leave(client, stream_error(client->connection.stream, error), 0);
 }
 
+static void receive_ended(struct client *client, ssize_t n)
+{
+	if (n < 0)
+		fail(client, (int)n);
+	else
+		leave(client, "end of file", 0); /* all is sent, so the close sends our end */
+}
+
 static void received(
 	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n);
 
@@ -68,16 +76,21 @@ static void sent(struct stream *stream, ssize_t result)
 static void received(
 	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n)
 {
-	struct client *client = stream->owner;
-
-	if (n < 0)
-		fail(client, (int)n);
-	else if (n == 0)
-		leave(client, "end of file", 0); /* all is sent, so the close sends our end */
-	else if (client->echo->cmd.options->discard)
-		stream_recv(stream, received);
+	if (n <= 0)
+		receive_ended(stream->owner, n);
 	else if (stream_send_now(stream, buf, data, (size_t)n, sent))
-		sent(stream, n);
+		stream_recv(stream, received);
+}
+
+static void dropped(
+	struct stream *stream, struct mux_buf *buf, const unsigned char *data, ssize_t n)
+{
+	(void)buf;
+	(void)data;
+	if (n <= 0)
+		receive_ended(stream->owner, n);
+	else
+		stream_recv(stream, dropped);
 }
 
 static void idle(struct stream *stream)
@@ -103,7 +116,7 @@ static void arrived(struct server *server, const struct transport *arrival)
 	list_add(&echo->clients, &client->link);
 	client->connection.stream->owner = client;
 	stream_watch_idle(client->connection.stream, echo->cmd.options->idle_timeout, idle);
-	stream_recv(client->connection.stream, received);
+	stream_recv(client->connection.stream, echo->cmd.options->discard ? dropped : received);
 }
 
 static void stop(struct cmd *cmd)

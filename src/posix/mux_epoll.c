@@ -73,8 +73,9 @@ static unsigned events_of(uint32_t happened)
 
 /*
  * Among thousands of handles the next one is no longer in the processor's cache: it is on its way there
- * while those before it have their turn. (In the loop itself: gcc leaves out a call of a function that
- * only prefetches.)
+ * while those before it have their turn, and so is its operation with what lies around it, which is the
+ * stream's (struct handle_stream). In the loop itself, since gcc leaves out a call of a function that
+ * only prefetches.
  */
 static int epoll_wait_ready(void *state, int timeout)
 {
@@ -90,8 +91,8 @@ static int epoll_wait_ready(void *state, int timeout)
 		if (i + 1 < ready) {
 			const struct mux_io *next = s->events[i + 1].data.ptr;
 
-			__builtin_prefetch(next->reading, 1);
-			__builtin_prefetch((const char *)next->reading + LINE, 1);
+			for (int line = -1; line <= 1; line++)
+				__builtin_prefetch((const char *)next->reading + line * LINE, 1);
 		}
 		mux_io_ready(s->events[i].data.ptr, events_of(s->events[i].events));
 	}
