@@ -5,11 +5,13 @@
  *	connections PORT COUNT AT_ONCE
  *
  * For each line of stdin it makes COUNT of them, AT_ONCE at the same time, and prints "done
- * NANOSECONDS LONGEST": of all of them, and from a connect to its server's end at most.
+ * NANOSECONDS LONGEST": of all of them, and from a connect to its server's end at most. Each time they
+ * come from another address, whose ports nobody has left in TIME_WAIT.
  */
 #include "client.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <sys/epoll.h>
 
 struct connection {
@@ -19,6 +21,25 @@ struct connection {
 };
 
 static int epoll;
+static struct sockaddr_in from;
+
+/* In 127.0.0.0/8, and another for each process and run. */
+static void choose_address(long turn)
+{
+	uint32_t process = (uint32_t)getpid() % 0xf000 + 0x100;
+
+	from = (struct sockaddr_in){ .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(0x7f000000 | process << 8 | (uint32_t)(turn % 250 + 1)) };
+}
+
+static void bind_address(int fd)
+{
+	int one = 1; /* the port is the connect's to choose */
+
+	if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one)) < 0 ||
+		bind(fd, (struct sockaddr *)&from, sizeof(from)) < 0)
+		die("bind");
+}
 
 static void begin(struct connection *connection, int port)
 {
@@ -30,6 +51,7 @@ static void begin(struct connection *connection, int port)
 	connection->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	if (connection->fd < 0)
 		die("socket");
+	bind_address(connection->fd);
 	if (connect(connection->fd, (struct sockaddr *)&to, sizeof(to)) < 0 && errno != EINPROGRESS)
 		die("connect");
 	if (epoll_ctl(epoll, EPOLL_CTL_ADD, connection->fd, &event) < 0)
@@ -46,15 +68,12 @@ static void send_end(struct connection *connection)
 	epoll_ctl(epoll, EPOLL_CTL_MOD, connection->fd, &event);
 }
 
-/* By a reset, which leaves no TIME_WAIT behind: its port is wanted again. */
 static long long leave(struct connection *connection)
 {
-	struct linger none = { 1, 0 };
 	char byte;
 
 	if (recv(connection->fd, &byte, 1, 0) != 0)
 		die("recv");
-	setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
 	close(connection->fd);
 	return nanoseconds() - connection->begin;
 }
@@ -112,7 +131,9 @@ int main(int argc, char **argv)
 		die("start");
 	puts("ready");
 	fflush(stdout);
-	while (fgets(line, sizeof(line), stdin)) {
+	for (long turn = 0; fgets(line, sizeof(line), stdin); turn++) {
+		choose_address(turn);
+
 		long long begin_at = nanoseconds();
 		long long longest = run(connections, port, count, at_once);
 
