@@ -188,10 +188,14 @@ since() {
 }
 
 @test "listen -k --exit-on-eof: whoever ends before it has everything is reset" {
-	head -c 8000000 /dev/zero >many
-	start listen -k --exit-on-eof -O 64k --port-file=port 127.0.0.1 0 <many >out 2>err
+	mkfifo many
+	exec 7<>many
+	start_with many listen -k -v --exit-on-eof -O 64k --port-file=port 127.0.0.1 0 >out 2>err
 	local server=$pid
-	peer dial "$(port_of port)" read=1 pause=0.5 fin reset-follows >/dev/null
+	peer dial "$(port_of port)" await=taken fin reset-follows >/dev/null
+	eventually grep -q accepted err
+	head -c 800000 /dev/zero >&7 # more than both ends' buffers and the pipe hold
+	touch taken
 	ended "$pid" 0
 	stop "$server"
 }

@@ -90,9 +90,11 @@ static int epoll_wait_ready(void *state, int timeout)
 			__builtin_prefetch(s->events[i + 2].data.ptr, 1);
 		if (i + 1 < ready) {
 			const struct mux_io *next = s->events[i + 1].data.ptr;
+			uintptr_t op = (uintptr_t)next->reading; /* may be NULL */
 
-			for (int line = -1; line <= 1; line++)
-				__builtin_prefetch((const char *)next->reading + line * LINE, 1);
+			__builtin_prefetch((void *)(op - LINE), 1);
+			__builtin_prefetch((void *)op, 1);
+			__builtin_prefetch((void *)(op + LINE), 1);
 		}
 		mux_io_ready(s->events[i].data.ptr, events_of(s->events[i].events));
 	}

@@ -58,15 +58,19 @@ def crowd():
 def slots():
 	poll = select.epoll()
 	waiting = {}
+	served, refused = [], 0
 	for i in range(clients):
-		s = dial()
+		try:
+			s = dial()
+		except ConnectionResetError: # so soon that connect tells
+			refused += 1
+			continue
 		try:
 			s.send(b"x")
 		except OSError:
 			pass  # refused already; the poll below counts it
 		waiting[s.fileno()] = s
 		poll.register(s, select.EPOLLIN)
-	served, refused = [], 0
 
 	def gather(patience, least):
 		nonlocal refused
@@ -98,8 +102,12 @@ def slots():
 
 
 def silent():
-	everybody = [dial() for _ in range(clients)]
-	reset = 0
+	everybody, reset = [], 0
+	for _ in range(clients):
+		try:
+			everybody.append(dial())
+		except ConnectionResetError:
+			reset += 1
 	poll = select.poll()
 	for s in everybody:
 		poll.register(s, select.POLLIN)
