@@ -298,15 +298,21 @@ since() {
 }
 
 @test "-q 0, --send-only: a peer that talks before it reads is not reset" {
-	local how
+	local how peer
+	mkfifo stdin
 	for how in "-q 0" --send-only; do
-		rm -f port
-		peer listen port repeat=5,send=chatter,pause=0.02 read-eof >asked
-		local peer=$pid
-		run_mc connect $how 127.0.0.1 "$(port_of port)" <<<question
-		equal "$status" 0
-		status_of "$peer"
-		equal "$status" 0
+		rm -f port talks
+		peer listen port send=chatter mark=talks repeat=60,send=chatter,pause=0.005 read-eof >asked
+		peer=$pid
+		exec 7<>stdin
+		# shellcheck disable=SC2086 # a list of options
+		start_with stdin connect $how 127.0.0.1 "$(port_of port)" >out 2>err
+		local client=$pid
+		eventually test -e talks
+		echo question >&7
+		exec 7>&-
+		ended "$client" 0
+		ended "$peer" 0
 		equal "$(<asked)" question
 	done
 }
