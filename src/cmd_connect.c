@@ -23,11 +23,13 @@ static void dialled(void *user, const struct dialled *dialled)
 	cmd->status = cmd_dialled(cmd, &cmd->options->address, dialled, connection);
 	if (cmd->status)
 		return;
-	if (cmd->options->zero)
-		/* a TLS server's first words, unread, would make a reset of the close */
-		connection_close(connection, connection->tls ? CMD_PATIENCE : 0, tried);
-	else
+	if (!cmd->options->zero) {
 		cmd_join_start(&connect->join, cmd);
+		return;
+	}
+	report_closed(connection, "-z");
+	/* a TLS server's first words, unread, would make a reset of the close */
+	connection_close(connection, connection->tls ? CMD_PATIENCE : 0, tried);
 }
 
 static void stop(struct cmd *cmd)

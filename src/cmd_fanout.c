@@ -154,7 +154,7 @@ static void idle(struct stream *stream)
 
 static void pull(struct fanout *fanout);
 
-static void close_input(struct fanout *fanout)
+static void close_input(struct fanout *fanout, const char *why)
 {
 	struct stream *input = fanout->input;
 
@@ -162,10 +162,12 @@ static void close_input(struct fanout *fanout)
 	if (fanout->source_dial)
 		dial_cancel(fanout->source_dial);
 	fanout->source_dial = NULL;
-	if (input == &fanout->stdio.handle.stream)
+	if (input == &fanout->stdio.handle.stream) {
 		stream_close(input, NULL);
-	else if (input)
+	} else if (input) {
+		report_closed(&fanout->source, why);
 		connection_close(&fanout->source, 0, NULL);
+	}
 }
 
 /* Whom --to names and is not there yet has missed it all. */
@@ -190,9 +192,9 @@ static void cancel_dials(struct fanout *fanout)
 }
 
 /* Nothing more comes in: nobody new is served, and the loop ends when everybody has it all. */
-static void finish(struct fanout *fanout)
+static void finish(struct fanout *fanout, const char *why)
 {
-	close_input(fanout);
+	close_input(fanout, why);
 	cancel_dials(fanout);
 	if (fanout->serving)
 		server_close(&fanout->server);
@@ -202,16 +204,16 @@ static void finish(struct fanout *fanout)
 
 static void input_failed(struct fanout *fanout, int error)
 {
+	const char *why = stream_error(fanout->input, error);
 	char text[ADDRESS_TEXT];
 
 	if (fanout->input == &fanout->stdio.handle.stream)
-		report_error("stdin: %s", os_error(error));
+		report_error("stdin: %s", why);
 	else
-		report_error("recv %s: %s", address_socket_text(&fanout->source.peer, text),
-			stream_error(fanout->input, error));
+		report_error("recv %s: %s", address_socket_text(&fanout->source.peer, text), why);
 	fanout->cmd.status = CMD_ERROR;
 	fanout->cut_short = true;
-	finish(fanout);
+	finish(fanout, why);
 }
 
 static void input_received(
@@ -225,7 +227,7 @@ static void input_received(
 	if (error)
 		input_failed(fanout, error);
 	else if (n == 0)
-		finish(fanout);
+		finish(fanout, "end of file");
 	else
 		pull(fanout);
 }
@@ -453,7 +455,7 @@ static void stop(struct cmd *cmd)
 		if (!client->leaving)
 			stream_reset_at_exit(client->connection.stream, true);
 	}
-	finish(fanout);
+	finish(fanout, "stopped");
 }
 
 static bool open_input(struct fanout *fanout)

@@ -96,12 +96,37 @@ static void relayed(struct relay *relay)
 	connection_reset(&pair->target, CMD_PATIENCE, target_closed);
 }
 
+static void ended(struct relay *relay, enum relay_way way)
+{
+	const struct relayed *pair = relay->owner;
+	bool rightward = way == RELAY_RIGHTWARD;
+	const struct connection *from = rightward ? &pair->client : &pair->target;
+	const struct connection *to = rightward ? &pair->target : &pair->client;
+	bool half_closed = !to->stream->datagram && !(rightward && relay->policy.no_shutdown);
+	char from_text[ADDRESS_TEXT], to_text[ADDRESS_TEXT];
+
+	address_socket_text(&from->peer, from_text);
+	address_socket_text(&to->peer, to_text);
+	report_event(2, "%s: has ended; %s %s", from_text, to_text,
+		half_closed ? "half-closed" : "stays open");
+	if (rightward && relay->policy.linger >= 0)
+		report_event(
+			2, "%s: leaving in %g s", to_text, (double)relay->policy.linger / 1000);
+}
+
+static void turn_away(struct relayed *pair, const char *why)
+{
+	report_closed(&pair->client, why);
+	connection_reset(&pair->client, 0, client_closed);
+}
+
 static void dialled(void *user, const struct dialled *dialled)
 {
 	struct relayed *pair = user;
 	struct cmd *cmd = &pair->listen->cmd;
 	const struct options *options = cmd->options;
 	struct relay_policy policy = {
+		.ended = ended,
 		.no_shutdown = options->no_shutdown,
 		.end_on_right_eof = options->exit_on_eof,
 		.idle_timeout = options->idle_timeout,
@@ -114,7 +139,7 @@ static void dialled(void *user, const struct dialled *dialled)
 	if (status) {
 		if (!options->keep_open)
 			cmd->status = status;
-		connection_reset(&pair->client, 0, client_closed);
+		turn_away(pair, "no target");
 		return;
 	}
 	pair->open++;
@@ -157,7 +182,7 @@ static void arrived(struct server *server, const struct transport *arrival)
 		return;
 	if (!options->keep_open)
 		listen->cmd.status = CMD_ERROR;
-	connection_reset(&pair->client, 0, client_closed);
+	turn_away(pair, "no target");
 }
 
 static void stop(struct cmd *cmd)
@@ -177,7 +202,7 @@ static void stop(struct cmd *cmd)
 		} else if (pair->dial) {
 			dial_cancel(pair->dial);
 			pair->dial = NULL;
-			connection_reset(&pair->client, 0, client_closed);
+			turn_away(pair, "stopped");
 		}
 	}
 }

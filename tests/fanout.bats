@@ -159,9 +159,12 @@ holds() {
 @test "--from: the input is dialled" {
 	head -c 500000 /dev/urandom >data
 	begin listen -v --port-file source 127.0.0.1 0 <data
-	fanout --from=127.0.0.1:"$(port_of source)" --min-clients=3
+	local source
+	source=$(port_of source)
+	fanout --from=127.0.0.1:"$source" -v --min-clients=3 2>err
 	run -0 python3 "$PEER" crowd "$port" 3 data
 	ended "$server" 0
+	grep -q "^muxcat: closed 127.0.0.1:$source: 500000 bytes in, 0 bytes out, .*, end of file$" err
 }
 
 @test "--from: the input is dialled at a Unix socket" {

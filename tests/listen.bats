@@ -77,6 +77,20 @@ same() {
 	run -1 grep -v "^muxcat: " err err.client
 }
 
+@test "-vv with --to tells which side ended, and what became of the other" {
+	begin listen --port-file target 127.0.0.1 0 <<<answer >out
+	local target
+	target=$(port_of target)
+	listener -vv --to=127.0.0.1:"$target" 127.0.0.1 0 2>err
+	mc connect 127.0.0.1 "$port" <<<question >got
+	ended "$pid" 0
+	equal "$(<out)$(<got)" questionanswer
+	local client
+	client=$(sed -n 's/^muxcat: accepted \(127.0.0.1:[0-9]*\).*/\1/p' err)
+	grep -qx "muxcat: $client: has ended; 127.0.0.1:$target half-closed" err
+	grep -qx "muxcat: 127.0.0.1:$target: has ended; $client half-closed" err
+}
+
 @test "without -v nothing is told" {
 	listener -k 127.0.0.1 0 </dev/null >out 2>err
 	mc connect 127.0.0.1 "$port" <<<hello 2>err.client
@@ -235,8 +249,8 @@ same() {
 
 @test "-z tells whether somebody accepts, and sends nothing" {
 	listener -v 127.0.0.1 0 </dev/null >out 2>err
-	run -0 mc connect -z 127.0.0.1 "$port" <<<secret
-	equal "$output" ""
+	run -0 mc connect -z -v 127.0.0.1 "$port" <<<secret
+	[[ $output =~ ^"muxcat: connected to 127.0.0.1:$port (tcp)"$'\n'"muxcat: closed 127.0.0.1:$port: 0 bytes in, 0 bytes out, ".*", -z"$ ]]
 	status_of "$pid"
 	equal "$(<out)" ""
 	run -1 mc connect -z 127.0.0.1 "$port"
@@ -365,10 +379,11 @@ same() {
 	mc connect 127.0.0.1 "$port" </dev/null >got 2>&1 || true
 	ended "$pid" 1
 	equal "$(<err)" "muxcat: connect 127.0.0.1:$nobody: Connection refused"
-	listener -k --to=127.0.0.1:"$nobody" 127.0.0.1 0 2>err
+	listener -k -v --to=127.0.0.1:"$nobody" 127.0.0.1 0 2>err
 	local relay=$port
 	mc connect 127.0.0.1 "$relay" </dev/null >got 2>&1 || true
-	eventually grep -q "^muxcat: connect 127.0.0.1:$nobody: Connection refused" err
+	eventually grep -q "^muxcat: closed 127.0.0.1:.*, no target$" err
+	grep -q "^muxcat: connect 127.0.0.1:$nobody: Connection refused" err
 	rm port
 	begin echo --port-file port 127.0.0.1 "$nobody"
 	port_of port
