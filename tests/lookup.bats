@@ -10,7 +10,7 @@ in_namespace() {
 	echo 'nameserver 192.0.2.53' >resolv.conf
 	! on_windows || own_wine # in the namespace, as it has the sockets
 	export -f mc start port_of eventually stop ended_by ended status_of equal on_windows "${1?}"
-	export MUXCAT MUXCAT_FLAGS STOP
+	export MUXCAT MUXCAT_FLAGS STOP BATS_TEST_DIRNAME
 	# shellcheck disable=SC2016 # expanded inside
 	run timeout 60 unshare --net --mount bash -euc '
 		mount --bind hosts /etc/hosts
@@ -46,6 +46,15 @@ race() {
 
 @test "of a name with an IPv6 address that does not answer and an IPv4 one that does, IPv4 wins" {
 	in_namespace race
+}
+
+both_reached() {
+	python3 "$BATS_TEST_DIRNAME/peers/both_reached.py" two
+}
+
+@test "of two addresses that are reached at the same time one gets the stream, the other a reset" {
+	not_on_windows "SIGSTOP"
+	in_namespace both_reached
 }
 
 no_answer() {
