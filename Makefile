@@ -160,7 +160,7 @@ $(B)/sim/sim: $(SIM_OBJECTS)
 # scripts/fuzz.sh, with libFuzzer's (FUZZER is the flag that brings it).
 FUZZ := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_MAIN := $(if $(FUZZER),,$(B)/fuzz/replay.o)
-FUZZ_CLI := $(B)/fuzz/cli.o $(B)/cli_check.o $(B)/cli_table.o $(B)/report.o
+FUZZ_CLI := $(B)/fuzz/cli.o $(B)/cli_check.o $(B)/cli_table.o $(B)/cli_value.o $(B)/report.o
 
 $(B)/fuzz/%.o: tests/fuzz/%.c $(B)/flags
 	$(Q)mkdir -p $(@D)

@@ -4,6 +4,7 @@
  * ends with exit status 2 before anything is opened.
  */
 #include "cli_check.h"
+#include "cli_value.h"
 #include "cmd.h"
 #include "resolve.h"
 
@@ -44,138 +45,14 @@ _Noreturn static void finish_output(bool written)
 	os_exit(CMD_ERROR);
 }
 
-/* ---- values ---- */
+/* ---- options ---- */
 
-/* strtod(3) would take hexadecimal, infinity and signs too. */
-static bool is_decimal(const char *text)
-{
-	return *text && strspn(text, "0123456789.") == strlen(text) && strcmp(text, ".") != 0;
-}
-
-static uint64_t parse_seconds(const char *text, const char *option)
-{
-	char *end;
-	double seconds = strtod(text, &end);
-
-	if (!is_decimal(text) || *end || !(seconds >= 0.001) || seconds > 1e9)
-		cli_usage_error(
-			"'%.200s': %s takes a number of seconds from 0.001 to 1e9", text, option);
-	return (uint64_t)(seconds * 1000);
-}
-
-static int64_t parse_linger(const char *text)
-{
-	char *end;
-	double seconds = strtod(text, &end);
-
-	if (strcmp(text, "-1") == 0)
-		return -1;
-	if (!is_decimal(text) || *end || seconds > 1e9)
-		cli_usage_error("'%.200s': -q takes a number of seconds, or -1", text);
-	return (int64_t)(seconds * 1000);
-}
-
-static uint64_t parse_number(const char *text, const char *option, uint64_t least, uint64_t most)
-{
-	char *end;
-	unsigned long long number = strtoull(text, &end, 10);
-
-	if (text[0] < '0' || text[0] > '9' || *end || number < least || number > most)
-		cli_usage_error("'%.200s': %s takes a number from %llu to %llu", text, option,
-			(unsigned long long)least, (unsigned long long)most);
-	return number;
-}
-
-static uint64_t parse_size(const char *text, const char *option, uint64_t most)
-{
-	static const char units[] = "kMG";
-	char *end;
-	unsigned long long size = strtoull(text, &end, 10);
-	uint64_t unit = 1;
-
-	if (*end) {
-		const char *found = strchr(units, *end == 'K' ? 'k' : *end == 'm' ? 'M' : *end);
-
-		if (found)
-			unit = (uint64_t)1 << (10 * (found - units + 1));
-		end += found ? 1 : 0;
-	}
-	if (text[0] < '0' || text[0] > '9' || *end || !size || size > most / unit)
-		cli_usage_error("'%.200s': %s takes a size from 1 to %llu (k, M, G)", text, option,
-			(unsigned long long)most);
-	return size * unit;
-}
-
-static unsigned parse_mode(const char *text)
-{
-	char *end;
-	unsigned long mode = strtoul(text, &end, 8);
-
-	if (text[0] < '0' || text[0] > '7' || *end || !mode || mode > 0777)
-		cli_usage_error("'%.200s': --mode takes an octal number from 1 to 777", text);
-	return (unsigned)mode;
-}
-
-static void parse_slow(struct options *options, const char *text)
-{
-	if (strcmp(text, "wait") == 0)
-		options->hub.slow = HUB_WAIT;
-	else if (strcmp(text, "drop") == 0)
-		options->hub.slow = HUB_DROP;
-	else if (strcmp(text, "close") == 0)
-		options->hub.slow = HUB_CLOSE;
-	else
-		cli_usage_error("'%.200s': --slow is wait, drop or close", text);
-}
-
-static void parse_backend(struct options *options, const char *text)
-{
-	char known[128] = "";
-
-	options->backend = text;
-	for (const char *const *name = mux_backends(); *name; name++) {
-		if (strcmp(*name, text) == 0)
-			return;
-		if (*known)
-			strcat(known, ", ");
-		strcat(known, *name);
-	}
-	cli_usage_error("'%.200s': this build's backends are %s", text, known);
-}
-
-static enum tls_version parse_tls_version(const char *text)
-{
-	if (strcmp(text, "1.2") != 0 && strcmp(text, "1.3") != 0)
-		cli_usage_error("'%.200s': --tls-min is 1.2 or 1.3", text);
-	return text[2] == '2' ? TLS_1_2 : TLS_1_3;
-}
-
-/* Names with commas between them. */
-static const char *parse_alpn(const char *text)
-{
-	size_t length = strlen(text);
-
-	if (!length || length > TLS_ALPN || *text == ',' || text[length - 1] == ',' ||
-		strstr(text, ",,"))
-		cli_usage_error("'%.200s': --alpn takes names with commas between them", text);
-	return text;
-}
-
-static const char *parse_file(const char *text, const char *option)
-{
-	if (!*text)
-		cli_usage_error("%s needs the name of a file", option);
-	return text;
-}
-
-static void parse_family(struct reading *reading, int family)
+static void set_family(struct reading *reading, int family)
 {
 	if (reading->family != AF_UNSPEC && reading->family != family)
 		cli_usage_error("-4 contradicts -6");
 	reading->family = family;
 }
-
-/* ---- options ---- */
 
 static void set_common(struct reading *reading, int letter, const char *value)
 {
@@ -183,16 +60,16 @@ static void set_common(struct reading *reading, int letter, const char *value)
 
 	switch (letter) {
 	case BACKEND:
-		parse_backend(options, value);
+		options->backend = cli_backend(value);
 		break;
 	case EDGE:
 		options->edge = true;
 		break;
 	case '4':
-		parse_family(reading, AF_INET);
+		set_family(reading, AF_INET);
 		break;
 	case '6':
-		parse_family(reading, AF_INET6);
+		set_family(reading, AF_INET6);
 		break;
 	case 'n':
 		reading->numeric = true;
@@ -204,13 +81,13 @@ static void set_common(struct reading *reading, int letter, const char *value)
 		reading->local = true;
 		break;
 	case 'i':
-		options->idle_timeout = parse_seconds(value, "-i");
+		options->idle_timeout = cli_seconds(value, "-i");
 		break;
 	case 'I':
-		options->socket.recv_buffer = (int)parse_size(value, "-I", INT_MAX);
+		options->socket.recv_buffer = (int)cli_size(value, "-I", INT_MAX);
 		break;
 	case 'O':
-		options->socket.send_buffer = (int)parse_size(value, "-O", INT_MAX);
+		options->socket.send_buffer = (int)cli_size(value, "-O", INT_MAX);
 		break;
 	case 'v':
 		if (options->verbose < 0)
@@ -238,13 +115,13 @@ static void set_tls(struct reading *reading, int letter, const char *value)
 		reading->tls = true;
 		break;
 	case CERT:
-		tls->certificate = parse_file(value, "--cert");
+		tls->certificate = cli_file(value, "--cert");
 		break;
 	case KEY:
-		tls->key = parse_file(value, "--key");
+		tls->key = cli_file(value, "--key");
 		break;
 	case CA:
-		tls->ca = parse_file(value, "--ca");
+		tls->ca = cli_file(value, "--ca");
 		break;
 	case INSECURE:
 		tls->insecure = true;
@@ -253,13 +130,13 @@ static void set_tls(struct reading *reading, int letter, const char *value)
 		tls->server_name = value;
 		break;
 	case CLIENT_CA:
-		tls->client_ca = parse_file(value, "--client-ca");
+		tls->client_ca = cli_file(value, "--client-ca");
 		break;
 	case ALPN:
-		tls->alpn = parse_alpn(value);
+		tls->alpn = cli_alpn(value);
 		break;
 	case TLS_MIN:
-		tls->least = parse_tls_version(value);
+		tls->least = cli_tls_version(value);
 		break;
 	default:
 		set_common(reading, letter, value);
@@ -284,20 +161,20 @@ static void set_fanout(struct reading *reading, int letter, const char *value)
 		options->broker = true;
 		break;
 	case MIN_CLIENTS:
-		options->min_clients = parse_number(value, "--min-clients", 0, 1000000);
+		options->min_clients = cli_number(value, "--min-clients", 0, 1000000);
 		reading->min_clients_given = true;
 		break;
 	case QUEUE:
-		options->hub.queue = parse_size(value, "--queue", (uint64_t)1 << 40);
+		options->hub.queue = cli_size(value, "--queue", (uint64_t)1 << 40);
 		break;
 	case SLOW:
-		parse_slow(options, value);
+		options->hub.slow = cli_slow(value);
 		break;
 	case STALL:
-		options->hub.stall = parse_seconds(value, "--stall");
+		options->hub.stall = cli_seconds(value, "--stall");
 		break;
 	case REPLAY:
-		options->hub.replay = parse_size(value, "--replay", (uint64_t)1 << 40);
+		options->hub.replay = cli_size(value, "--replay", (uint64_t)1 << 40);
 		break;
 	default:
 		set_tls(reading, letter, value);
@@ -314,19 +191,19 @@ static void set_option(struct reading *reading, int letter, const char *value)
 		options->keep_open = true;
 		break;
 	case 'm':
-		options->max_conns = parse_number(value, "-m", 1, 1000000);
+		options->max_conns = cli_number(value, "-m", 1, 1000000);
 		break;
 	case 'w':
-		options->timeout = parse_seconds(value, "-w");
+		options->timeout = cli_seconds(value, "-w");
 		break;
 	case TO:
 		reading->to[options->to_count++] = value;
 		break;
 	case PORT_FILE:
-		options->port_file = parse_file(value, "--port-file");
+		options->port_file = cli_file(value, "--port-file");
 		break;
 	case MODE:
-		options->socket.mode = parse_mode(value);
+		options->socket.mode = cli_mode(value);
 		break;
 	case 'z':
 		options->zero = true;
@@ -335,7 +212,7 @@ static void set_option(struct reading *reading, int letter, const char *value)
 		reading->source = value;
 		break;
 	case 'p':
-		options->socket.source_port = (uint16_t)parse_number(value, "-p", 1, 65535);
+		options->socket.source_port = (uint16_t)cli_number(value, "-p", 1, 65535);
 		break;
 	case 'd':
 		options->no_stdin = true;
@@ -353,13 +230,13 @@ static void set_option(struct reading *reading, int letter, const char *value)
 		options->exit_on_eof = true;
 		break;
 	case 'q':
-		options->linger = parse_linger(value);
+		options->linger = cli_linger(value);
 		break;
 	case DISCARD:
 		options->discard = true;
 		break;
 	case THREADS:
-		options->threads = (unsigned)parse_number(value, "--threads", 1, 256);
+		options->threads = (unsigned)cli_number(value, "--threads", 1, 256);
 		break;
 	default:
 		set_fanout(reading, letter, value);
