@@ -5,7 +5,7 @@
 #   scripts/check.sh windows  the command line's with the Windows build under Wine, for each backend
 #   scripts/check.sh asan     the same under AddressSanitizer and UBSan
 #   scripts/check.sh tsan     the same under ThreadSanitizer
-# A failed test is tried RETRIES times more, and the log shows each first try.
+# A failed test is tried RETRIES times more, then once more alone; the log shows each try that failed.
 # LONG=SECONDS lets a test take so long, and some do more then.
 # TESTS="eof echo" picks tests/eof.bats and tests/echo.bats; BACKENDS="poll,select" picks backends.
 set -u
@@ -61,16 +61,17 @@ count() {
 	grep -a '^not ok ' "$1" | sed "s|^not ok [0-9]*|$(basename "$1" .tap):|" >>"$results/failed"
 }
 
-# Runs a file of tests: run_file KIND BACKEND FILE. One that has not ended after $LIMIT seconds is
-# ended, and who was there then is told: a process that is left behind can keep bats waiting.
+# Runs a file of tests, or those of them whose names match: run_file KIND BACKEND FILE [NAMES]. One that
+# has not ended after $LIMIT seconds is ended, and who was there then is told: a process that is left
+# behind can keep bats waiting.
 # Wine's programs wait for its server at every call, and another processor would have to wake for each
 # answer: a file keeps to one, which takes a fifth of the time.
 run_file() {
 	local tap bats left=0 pin=()
 	tap=$(results_of "$@")
-	[ "$1" != windows ] || pin=(taskset -c $((SLOT % $(nproc))))
+	[ "$1" != windows ] || pin=(taskset -c $((${SLOT:-0} % $(nproc))))
 	set -m # a process group of its own
-	MUXCAT_FLAGS="--backend=$2" "${pin[@]}" bats --tap "$3" >"$tap" 2>&1 </dev/null &
+	MUXCAT_FLAGS="--backend=$2" "${pin[@]}" bats --tap --filter "${4:-.}" "$3" >"$tap" 2>&1 </dev/null &
 	bats=$!
 	set +m
 	trap 'kill -TERM -- "-$bats"; exit 130' INT TERM
@@ -87,6 +88,30 @@ results_of() {
 	echo "$results/$1.${2// /}.$(basename "$3" .bats).tap"
 }
 
+# A machine that is shared can be too busy for a test twice in a row: what has failed in a file is tried
+# once more when nothing else runs, and its results take the place of the first: retry KIND BACKEND FILE.
+retry() {
+	local tap names
+	tap=$(results_of "$@")
+	names=$(sed -n 's/ # timeout after .*//; s/^not ok [0-9]* //p' "$tap" |
+		sed 's/[][().*+?{}|^$\\]/\\&/g; s/.*/^&$/' | paste -sd '|')
+	[ -n "$names" ] || return 0
+	echo "$2, $(basename "$3"), once more alone:" >>"$results/tried-again"
+	awk '/^(not )?ok /{ bad = /^not/ } bad { print "    " $0 }' "$tap" >>"$results/tried-again"
+	mv "$tap" "$tap.first"
+	run_file "$@" "$names"
+	awk '
+		function name(line) {
+			sub(/^(not )?ok [0-9]+ /, "", line)
+			sub(/ # timeout after .*/, "", line)
+			return line
+		}
+		FILENAME == ARGV[1] { if (/^ok /) passed[name($0)]; next }
+		/^(not )?ok / { mended = /^not/ && name($0) in passed }
+		mended && sub(/^not /, "") || !mended' "$tap" "$tap.first" >"$tap.merged"
+	mv "$tap.merged" "$tap"
+}
+
 # Runs the command line's tests for each backend of a list with commas that $BACKENDS, if it is set,
 # has too: run_backends KIND LIST. Several files at a time: most tests wait more than they work.
 run_backends() {
@@ -100,6 +125,7 @@ run_backends() {
 	for backend in "${backends[@]}"; do
 		before=$passed/$failed/$skipped
 		for file in "${files[@]}"; do
+			[ "${RETRIES:-0}" -eq 0 ] || retry "$kind" "$backend" "$file"
 			count "$(results_of "$kind" "$backend" "$file")" >"$results/report"
 			sed "s/^/[$kind $backend] /" "$results/report"
 		done
