@@ -33,7 +33,9 @@ make -j"$(nproc)" B="$B" test-programs || exit 1
 
 export MUXCAT_BUILD=$PWD/$B
 export ASAN_OPTIONS=detect_leaks=1
-export BATS_TEST_TIMEOUT=${LONG:-270}
+slow=270
+[ "$kind" != windows ] || slow=540
+export BATS_TEST_TIMEOUT=${LONG:-$slow}
 export LIMIT=${LIMIT:-$((BATS_TEST_TIMEOUT + 330))}
 export results=$PWD/$B/results
 rm -rf "$results"

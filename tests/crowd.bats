@@ -7,7 +7,7 @@ load helper
 	local trips=1000
 	! on_windows || own_wine # whose server nobody else keeps busy
 	start echo --port-file port 127.0.0.1 0 </dev/null >out 2>err
-	timeout 250 "$MUXCAT_BUILD/loads/round_trips" "$(port_of port)" 0 500 $((500 * trips)) 64 <<<go >trips 3>&-
+	timeout "$AT_MOST" "$MUXCAT_BUILD/loads/round_trips" "$(port_of port)" 0 500 $((500 * trips)) 64 <<<go >trips 3>&-
 	cat trips
 	grep -q ^done trips
 	[ ! -s err ]
@@ -28,7 +28,7 @@ keeper() {
 	! on_windows || own_wine # with the handles of nobody else
 	start listen -k --port-file port 127.0.0.1 0 </dev/null >out 2>err
 	# shellcheck disable=SC2046 # a list of process ids
-	timeout 250 python3 -B "$BATS_TEST_DIRNAME/peers/in_turn.py" "$(port_of port)" 10000 \
+	timeout "$AT_MOST" python3 -B "$BATS_TEST_DIRNAME/peers/in_turn.py" "$(port_of port)" 10000 \
 		"$pid" $(keeper) 3>&- || status=$?
 	equal "$status" 0
 	eventually lines_with 10000 client out

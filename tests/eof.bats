@@ -263,14 +263,15 @@ since() {
 }
 
 @test "-q SECS: done so long after stdin's EOF, whatever the peer says" {
-	peer listen port read-eof repeat=100,send=x,pause=0.1
+	peer listen port read-eof repeat=1000,send=x,pause=0.1 mark=said-all
 	local port begin took
 	port=$(port_of port)
 	begin=${EPOCHREALTIME/./}
 	run_mc connect -q 1 127.0.0.1 "$port" </dev/null
 	took=$(since "$begin")
 	echo "$took ms"
-	((took >= 950 && took < 5000))
+	((took >= 950))
+	[ ! -e said-all ]
 	equal "$status" 0
 	[ ! -s err ]
 	grep -q xxxx out
@@ -278,9 +279,8 @@ since() {
 
 @test "-q 0: done at stdin's EOF" {
 	peer listen port read-eof await=end >asked
-	local peer=$pid begin=${EPOCHREALTIME/./}
+	local peer=$pid
 	run_mc connect -q 0 127.0.0.1 "$(port_of port)" <<<question
-	((($(since "$begin")) < 5000))
 	equal "$status" 0
 	touch end
 	status_of "$peer"
@@ -297,31 +297,33 @@ since() {
 	cmp file asked
 }
 
+# A peer that still talks when everything has come, and reads after that, has the question and the end.
+hears_after_talking() {
+	local status peer
+	rm -f port talks
+	peer listen port send=chatter mark=talks talk=chatter read-eof >asked
+	peer=$pid
+	exec 7<>stdin
+	start_with stdin connect "$@" 127.0.0.1 "$(port_of port)" >out 2>err
+	eventually test -e talks
+	echo question >&7
+	exec 7>&-
+	ended "$pid" 0
+	status_of "$peer"
+	[ "$status" = 0 ] && [ "$(<asked)" = question ]
+}
+
 @test "-q 0, --send-only: a peer that talks before it reads is not reset" {
-	local how peer
 	mkfifo stdin
-	for how in "-q 0" --send-only; do
-		rm -f port talks
-		peer listen port send=chatter mark=talks repeat=60,send=chatter,pause=0.005 read-eof >asked
-		peer=$pid
-		exec 7<>stdin
-		# shellcheck disable=SC2086 # a list of options
-		start_with stdin connect $how 127.0.0.1 "$(port_of port)" >out 2>err
-		local client=$pid
-		eventually test -e talks
-		echo question >&7
-		exec 7>&-
-		ended "$client" 0
-		ended "$peer" 0
-		equal "$(<asked)" question
-	done
+	# a busy machine may hold up the peer, which then seems to have ceased
+	eventually hears_after_talking -q 0
+	eventually hears_after_talking --send-only
 }
 
 @test "-q 0: a peer that talks for ever is left" {
-	peer listen port read-eof repeat=400,send=x,pause=0.05 >asked
-	local begin=${EPOCHREALTIME/./}
+	peer listen port read-eof repeat=1000,send=x,pause=0.05 mark=said-all >asked
 	run_mc connect -q 0 127.0.0.1 "$(port_of port)" <<<question
-	((($(since "$begin")) < 8000))
+	[ ! -e said-all ]
 	equal "$status" 0
 	equal "$(<asked)" question
 }

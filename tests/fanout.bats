@@ -312,10 +312,10 @@ dials_subscribers() {
 	run -0 python3 "$PEER" stuck "$port" 3 data
 	local took=$((${EPOCHREALTIME/./} - before))
 	equal "$output" "3 complete"
-	[ $took -ge 900000 ] && [ $took -lt 5000000 ]
+	[ $took -ge 900000 ]
 	ended "$server" 0
 	equal "$(wc -l <err)" 1
-	[[ $(<err) == "muxcat: "*127.0.0.1:* ]]
+	[[ $(<err) == "muxcat: 127.0.0.1:"*": cut off, it took nothing for 1 s" ]]
 }
 
 @test "--slow=wait: the input waits for the slowest, who gets everything" {
@@ -357,8 +357,8 @@ live() {
 	mkfifo feed
 	exec 4<>feed
 	fanout -v --slow="$1" --queue=6M -O 64k --min-clients=5 <feed 2>err
-	# slow enough for the queue to bear a reader that a busy machine holds up for a second
-	python3 "$PEER" pace 5 4 >feed 2>paced 3>&- 4>&- &
+	# slow enough for the queue to bear a reader that a busy machine holds up for three seconds
+	python3 "$PEER" pace 2 5 >feed 2>paced 3>&- 4>&- &
 	started+=($!)
 	local pacer=$!
 	python3 "$PEER" live "$port" 4 >seen 3>&- 4>&- &
@@ -369,15 +369,18 @@ live() {
 	wait "$reader"
 	cat paced seen
 	ended "$server" 0
-	grep -q "^complete 4 lines 20000$" seen
-	[ "$(sed -n 's/^delay \(.*\) ms/\1/p' seen)" -lt 2000 ] # half of the time it took
+	grep -q "^complete 4 lines 10000$" seen
+	local delay took
+	delay=$(sed -n 's/^delay \(.*\) ms/\1/p' seen)
+	took=$(sed -n 's/^10000 lines in \(.*\) s/\1/p' paced)
+	awk "BEGIN { exit !($delay / 1000 < $took / 2) }"
 }
 
 @test "--slow=close: one that never reads is cut off at once, the others notice nothing" {
 	live close
 	# it is cut off before the end: a reset, or an early end of file
 	[[ $(tail -1 seen) =~ ^slow\ ([0-9]+)\ (reset|end|whole)$ ]]
-	[ "${BASH_REMATCH[1]}" -lt 15000 ]
+	[ "${BASH_REMATCH[1]}" -lt 8500 ]
 	grep -v -e accepted -e listening err
 	eventually lines_with 5 "^muxcat: closed" err
 }
@@ -385,10 +388,10 @@ live() {
 @test "--slow=drop: one that never reads misses whole records, counted, the others notice nothing" {
 	live drop
 	[[ $(tail -1 seen) =~ ^slow\ ([0-9]+)\ whole$ ]]
-	[ "${BASH_REMATCH[1]}" -gt 0 ] && [ "${BASH_REMATCH[1]}" -lt 15000 ]
+	[ "${BASH_REMATCH[1]}" -gt 0 ] && [ "${BASH_REMATCH[1]}" -lt 8500 ]
 	# what is told to be dropped and what came is everything
 	grep -E "(dropped|skipped)" err
-	grep -qw $((20000 - BASH_REMATCH[1])) err
+	grep -qw $((10000 - BASH_REMATCH[1])) err
 }
 
 @test "--slow=drop and close read no faster than the fastest takes it" {

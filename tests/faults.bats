@@ -5,7 +5,7 @@ load helper
 FAULT=$BATS_TEST_DIRNAME/peers/fault.py
 
 fault() {
-	MUXCAT=$MUXCAT MUXCAT_FLAGS=$MUXCAT_FLAGS timeout -k 1 30 python3 "$FAULT" "$@" 2>err 3>&- || {
+	MUXCAT=$MUXCAT MUXCAT_FLAGS=$MUXCAT_FLAGS timeout -k 1 "$AT_MOST" python3 "$FAULT" "$@" 2>err 3>&- || {
 		cat err
 		return 1
 	}
@@ -14,7 +14,7 @@ fault() {
 # What becomes of a connection when one descriptor more cannot be had, whichever it is.
 @test "too few descriptors: the peer has everything, or no end" {
 	not_on_windows "ulimit"
-	MUXCAT=$MUXCAT timeout -k 1 100 python3 -B "$BATS_TEST_DIRNAME/peers/few_descriptors.py"
+	MUXCAT=$MUXCAT timeout -k 1 "$AT_MOST" python3 -B "$BATS_TEST_DIRNAME/peers/few_descriptors.py"
 }
 
 @test "many chat lines in one write cut nobody off that reads, and stop no server" {

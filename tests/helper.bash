@@ -9,8 +9,12 @@ MUXCAT_BUILD=${MUXCAT_BUILD:-$BATS_TEST_DIRNAME/../build}
 MUXCAT=${MUXCAT_EXE:-$MUXCAT_BUILD/muxcat} # on Windows a script that runs it under Wine
 MUXCAT_FLAGS=${MUXCAT_FLAGS:---backend=epoll}
 
-# Every wait for something ends after this many seconds.
-export PATIENCE=${PATIENCE:-60}
+# Every wait for something ends after this many seconds, and whatever a test runs after $AT_MOST: so many
+# that only a hang takes them, on a machine that is shared, too. Wine takes 7 s for 64 MiB alone, and a
+# minute beside three more on its processor.
+PATIENCE=${PATIENCE:-${MUXCAT_EXE:+240}}
+export PATIENCE=${PATIENCE:-120}
+export AT_MOST=$((${BATS_TEST_TIMEOUT:-270} - 20))
 
 setup_file() {
 	! on_windows || begin_wine
@@ -149,8 +153,8 @@ begin_wine() {
 	(
 		close_descriptors
 		exec </dev/null >/dev/null 2>&1
-		timeout -k 1 60 wineserver -p
-		timeout -k 1 60 "$MUXCAT" --version
+		timeout -k 1 "$PATIENCE" wineserver -p
+		timeout -k 1 "$PATIENCE" "$MUXCAT" --version
 	)
 }
 
@@ -166,7 +170,7 @@ close_descriptors() {
 # Ends Wine's server, and what is left of its services where the server has crashed.
 end_wine() {
 	local environment pid
-	timeout -k 1 60 wineserver -k 3>&- || true # which may have gone already
+	timeout -k 1 "$PATIENCE" wineserver -k 3>&- || true # which may have gone already
 	while read -r environment; do
 		pid=${environment//[!0-9]/}
 		[[ $(readlink "/proc/$pid/exe") != */wine/* ]] || kill -KILL "$pid" 2>/dev/null || true

@@ -21,7 +21,7 @@ setup() {
 injected() {
 	local long=()
 	[ -z "${LONG:-}" ] || long=(--long)
-	ASAN_OPTIONS=detect_leaks=0 timeout -k 1 "${LONG:-100}" \
+	ASAN_OPTIONS=detect_leaks=0 timeout -k 1 "$AT_MOST" \
 		python3 -B "$BATS_TEST_DIRNAME/peers/injected.py" "${long[@]}" "$@"
 }
 

@@ -12,7 +12,7 @@ in_namespace() {
 	export -f mc start port_of eventually stop ended_by ended status_of equal on_windows "${1?}"
 	export MUXCAT MUXCAT_FLAGS STOP BATS_TEST_DIRNAME
 	# shellcheck disable=SC2016 # expanded inside
-	run timeout 60 unshare --net --mount bash -euc '
+	run timeout "$AT_MOST" unshare --net --mount bash -euc '
 		mount --bind hosts /etc/hosts
 		mount --bind resolv.conf /etc/resolv.conf
 		ip link set lo up

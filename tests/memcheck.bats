@@ -20,7 +20,7 @@ setup() {
 }
 
 memcheck() {
-	timeout -k 1 200 python3 -B "$BATS_TEST_DIRNAME/peers/memcheck.py" "$@"
+	timeout -k 1 "$AT_MOST" python3 -B "$BATS_TEST_DIRNAME/peers/memcheck.py" "$@"
 }
 
 @test "connect and listen use memory as they should" {

@@ -19,7 +19,7 @@ setup() {
 }
 
 without_memory() {
-	timeout -k 1 "${LONG:-100}" python3 -B "$BATS_TEST_DIRNAME/peers/no_memory.py" "$@"
+	timeout -k 1 "$AT_MOST" python3 -B "$BATS_TEST_DIRNAME/peers/no_memory.py" "$@"
 }
 
 # Some of OpenSSL's many thousand allocations; all of them in make check-long.

@@ -5,9 +5,7 @@ load helper
 export MUXCAT MUXCAT_FLAGS
 
 rough() {
-	local limit=60
-	! on_windows || limit=200 # each start of a program takes long there
-	timeout -k 1 "$limit" python3 -B "$BATS_TEST_DIRNAME/peers/rough.py" "$@" 3>&-
+	timeout -k 1 "$AT_MOST" python3 -B "$BATS_TEST_DIRNAME/peers/rough.py" "$@" 3>&-
 }
 
 @test "a peer that resets after no, one or many bytes: what had come is written, one line, exit 1" {
@@ -75,7 +73,7 @@ with_a_small_disk() {
 	export -f mc start port_of eventually ended status_of equal peer full "${1?}"
 	export BATS_TEST_DIRNAME
 	mkdir disk
-	run timeout -k 1 60 "${own[@]}" bash -euc '
+	run timeout -k 1 "$AT_MOST" "${own[@]}" bash -euc '
 		mount -t tmpfs -o size=64k none disk
 		started=()
 		'"$1"

@@ -8,7 +8,7 @@ case_of() {
 	esac
 	! on_windows || own_wine # a server killed with many sockets can end Wine's, too
 	MUXCAT=$MUXCAT MUXCAT_BUILD=$MUXCAT_BUILD MUXCAT_FLAGS=$MUXCAT_FLAGS \
-		timeout 100 python3 "$BATS_TEST_DIRNAME/peers/scale.py" "$@" 3>&-
+		timeout "$AT_MOST" python3 "$BATS_TEST_DIRNAME/peers/scale.py" "$@" 3>&-
 }
 
 @test "10,000 idle clients take at most 1 KiB of resident memory each" {

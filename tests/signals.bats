@@ -21,9 +21,9 @@ ends_by() {
 	ended_by "$1" "$2"
 }
 
-# Sends a process signals until it has ended, for five seconds at most.
+# Sends a process signals until it has ended, as long as one waits for anything.
 insist() {
-	local deadline=$((SECONDS + 5))
+	local deadline=$((SECONDS + PATIENCE))
 	while kill -"$1" "$2" 2>/dev/null; do
 		((SECONDS < deadline)) || return 1
 		read -rt 0.1 <> <(:) || true

@@ -54,7 +54,6 @@ both_ways() {
 }
 
 @test "64 MiB both ways at once, tiny socket buffers" {
-	! on_windows || PATIENCE=200 # 7 s alone, 57 s beside three more on its processor
 	both_ways -I 4k -O 4k
 }
 
@@ -73,7 +72,7 @@ both_ways() {
 	local server=$pid
 	start connect --tls --ca "$CERTIFICATES/ca.pem" localhost "$(port_of port)" <one >client.out
 	unset LD_PRELOAD
-	PATIENCE=${LONG:-250} ended "$pid" 0
+	PATIENCE=$AT_MOST ended "$pid" 0
 	ended "$server" 0
 	cmp one end.out
 	cmp other client.out

@@ -69,7 +69,7 @@ same_size() {
 		rm -f port
 		begin listen --recv-only --tls --cert "$CERTIFICATES/good.pem" --port-file port 127.0.0.1 0 >got 2>err
 		server=$pid
-		timeout 20 openssl s_client -connect "127.0.0.1:$(port_of port)" -$version -nocommands \
+		timeout "$PATIENCE" openssl s_client -connect "127.0.0.1:$(port_of port)" -$version -nocommands \
 			<sent >client.out 2>client.err 3>&-
 		ended "$server" 0
 		cmp sent got
@@ -84,7 +84,7 @@ same_size() {
 		rm -f port
 		begin listen --tls --cert "$CERTIFICATES/good.pem" --port-file port 127.0.0.1 0 <sent >got 2>err
 		server=$pid
-		(speaking $version timeout 20 ncat --ssl --ssl-verify --ssl-trustfile "$CERTIFICATES/ca.pem" localhost \
+		(speaking $version timeout "$PATIENCE" ncat --ssl --ssl-verify --ssl-trustfile "$CERTIFICATES/ca.pem" localhost \
 			"$(port_of port)") <sent >answer
 		ended "$server" 1
 		cut_short err
@@ -146,7 +146,7 @@ same_size() {
 	local version
 	server echo -v --tls --cert "$CERTIFICATES/good.pem" 2>err
 	for version in tls1_2 tls1_3; do
-		echo hello | timeout 20 openssl s_client -connect "127.0.0.1:$port" -$version -sess_out session -ign_eof \
+		echo hello | timeout "$PATIENCE" openssl s_client -connect "127.0.0.1:$port" -$version -sess_out session -ign_eof \
 			>out 2>&1 3>&- &
 		started+=($!)
 		eventually test -s session

@@ -154,7 +154,7 @@ other_server() {
 	run -1 mc connect "${tls[@]}" --cert "$CERTIFICATES/self.pem" localhost "$port" <<<secret
 	eventually grep -q "the certificate of the client: self-signed certificate" server.err
 	equal "$(<got)" $'welcome\nagain'
-	timeout 20 openssl s_client -connect "127.0.0.1:$port" -cert "$CERTIFICATES/client.pem" \
+	timeout "$PATIENCE" openssl s_client -connect "127.0.0.1:$port" -cert "$CERTIFICATES/client.pem" \
 		-CAfile "$CERTIFICATES/ca.pem" -quiet <<<openssl 2>/dev/null 3>&- &
 	started+=($!)
 	eventually grep -q openssl got

@@ -12,7 +12,7 @@ import time
 
 from tls_socket import TlsSocket, path
 
-PATIENCE = float(os.environ.get("PATIENCE", "60"))
+PATIENCE = float(os.environ.get("PATIENCE", "120"))
 WINDOWS = bool(os.environ.get("MUXCAT_EXE"))  # under Wine
 STOP = signal.SIGINT if WINDOWS else signal.SIGTERM  # Windows has Ctrl-C
 STANDSTILL = 0.3  # this long without progress is a standstill

@@ -5,6 +5,7 @@ dial PORT     connects to a TCP port
 udp FILE      a bound UDP socket, its port written to FILE, joined to the first that sends to it
 
 send=TEXT     send TEXT
+talk=TEXT     send TEXT again and again, until 0.2 s after the other side has ended
 flood=N       send N bytes of the numbered pattern
 read=N        receive N bytes, copied to stdout
 read-eof      receive to the end, copied to stdout
@@ -42,6 +43,13 @@ def outq(peer):
 	return struct.unpack("i", fcntl.ioctl(peer, termios.TIOCOUTQ, b"\0" * 4))[0]
 
 
+def has_ended(peer):
+	"""Its end has come, read or not."""
+	state = select.poll()
+	state.register(peer, select.POLLRDHUP)
+	return bool(state.poll(0))
+
+
 def copy(peer, limit):
 	while limit > 0:
 		data = peer.recv(min(limit, 65536))
@@ -56,6 +64,13 @@ def act(peer, action):
 	name, _, value = action.partition("=")
 	if name == "send":
 		peer.sendall(value.encode())
+	elif name == "talk":
+		peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is held back meets no reset
+		over = None
+		while not over or time.monotonic() < over:
+			peer.sendall(value.encode())
+			time.sleep(0.005)
+			over = over or (time.monotonic() + 0.2 if has_ended(peer) else None)
 	elif name == "flood":
 		peer.sendall(pattern(0, int(value)))
 	elif name == "read":

@@ -17,10 +17,9 @@ import termios
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from joined import muxcat, pattern
+from joined import PATIENCE, muxcat, pattern
 from tls_socket import TlsSocket, path
 
-PATIENCE = 10
 INPUT = pattern(0, 50000)  # a pipe holds it
 SENT = pattern(1 << 20, 60000)
 TALK = [b"one", b"two" * 500, b"three"]  # datagrams
