@@ -19,7 +19,7 @@ _muxcat_options() {
 _muxcat() {
 	local commands='listen connect echo fanout help'
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local command='' words='' i
+	local command='' words='' files='' i
 
 	COMPREPLY=()
 	for ((i = 1; i < COMP_CWORD; i++)); do
@@ -47,19 +47,23 @@ _muxcat() {
 	--tls-min)
 		words='1.2 1.3'
 		;;
-	--port-file | --cert | --key | --ca | --client-ca | unix: | unixgram: | -U | -uU | -Uu | --unix)
-		compopt -o filenames
-		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
-		return
-		;;
+	--port-file | --cert | --key | --ca | --client-ca | unix: | unixgram:) files=yes ;;
+	-[iIO] | --idle-timeout | --recv-buffer | --send-buffer | --alpn) ;; # which nobody can guess
 	*)
 		if [[ $cur == -* ]]; then
 			words=$(_muxcat_options "$command")
+		elif [[ $command && $prev =~ ^(-U|-uU|-Uu|--unix)$ ]]; then
+			files=yes
 		elif [[ -z $command || $command == help ]] && [[ $prev != *= ]]; then
 			words=$commands
 		fi
 		;;
 	esac
+	if [[ $files ]]; then
+		compopt -o filenames
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+	fi
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 	[[ ${#COMPREPLY[@]} != 1 || ${COMPREPLY[0]} != *= ]] || compopt -o nospace
 }

@@ -382,3 +382,32 @@ letters() {
 		refused "'$value'" connect -w "$value" 127.0.0.1 1
 	done
 }
+
+# What bash would offer for the last word: offered WORD...
+offered() {
+	# shellcheck disable=SC2016 # for the inner shell
+	bash -uc 'compopt() { :; }
+		. "$0"
+		COMP_WORDS=("$@")
+		COMP_CWORD=$(($# - 1))
+		_muxcat "$1"
+		echo "${COMPREPLY[*]}"' "$BATS_TEST_DIRNAME/../completions/muxcat.bash" "$MUXCAT" "$@"
+}
+
+@test "bash completes the commands, all their options, and values that are a choice or a file" {
+	local command
+	for command in listen connect echo fanout; do
+		run -0 comm -3 <(mc "$command" --help | sed -nE 's/^ +(-., )?(--[a-z0-9-]+=?).*/\2/p' | sort) \
+			<(offered "$command" -- | tr ' ' '\n' | sort)
+		equal "$output" ""
+	done
+	touch one.pem two.pem
+	equal "$(offered "")" "listen connect echo fanout help"
+	equal "$(offered -i "")" ""
+	equal "$(offered -i 3 li)" listen
+	equal "$(offered -U ec)" echo
+	equal "$(offered echo --cert = one)" one.pem
+	equal "$(offered echo -U tw)" two.pem
+	equal "$(offered --tls-min = "")" "1.2 1.3"
+	[[ " $(offered --backend = "") " == *" poll "* ]]
+}
