@@ -192,10 +192,13 @@ since() {
 	exec 7<>many
 	start_with many listen -k -v --exit-on-eof -O 64k --port-file=port 127.0.0.1 0 >out 2>err
 	local server=$pid
-	peer dial "$(port_of port)" await=taken fin reset-follows >/dev/null
+	# who has all by the time his end is heard has an end: he reads after that
+	peer dial "$(port_of port)" await=taken fin await=left reset-follows >/dev/null
 	eventually grep -q accepted err
 	head -c 800000 /dev/zero >&7 # more than both ends' buffers and the pipe hold
 	touch taken
+	eventually grep -q closed err
+	touch left
 	ended "$pid" 0
 	stop "$server"
 }
