@@ -319,8 +319,8 @@ hears_after_talking() {
 @test "-q 0, --send-only: a peer that talks before it reads is not reset" {
 	mkfifo stdin
 	# a busy machine may hold up the peer, which then seems to have ceased
-	eventually hears_after_talking -q 0
-	eventually hears_after_talking --send-only
+	PATIENCE=60 eventually hears_after_talking -q 0
+	PATIENCE=60 eventually hears_after_talking --send-only
 }
 
 @test "-q 0: a peer that talks for ever is left" {
