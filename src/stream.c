@@ -489,7 +489,9 @@ static void linger_check(struct mux_timer *timer)
 static void linger(struct stream *stream, uint64_t patience, stream_closed *closed)
 {
 	stream->closed = closed;
-	mux_timer_start(stream->mux, &stream->timer, 0, linger_check);
+	/* our end may be acknowledged at once: whoever has talked is listened to before it counts as silent */
+	mux_timer_start(stream->mux, &stream->timer,
+		!stream->reset && heard(stream) ? LINGER_STEP : 0, linger_check);
 	stream->linger_until = mux_now(stream->mux) + patience;
 	stream->linger_heard = heard(stream);
 	if (stream->receiving)
